@@ -1,0 +1,91 @@
+"""Build the documentation without Quarto: `python .ci/docs.py` writes `_docs/`; `python .ci/docs.py --readme` writes README.md.
+
+`nbdev_docs` does both where Quarto is installed. Here nbdev prepares the notebooks as it does for Quarto, and smalldocs renders them from
+the same `_quarto.yml`. A dead link or picture is an error. Formulas are drawn by KaTeX, fetched by npm and put beside the pages.
+"""
+import argparse, json, re, shutil, subprocess, sys, tempfile
+from pathlib import Path
+
+import nbdev.doclinks, nbdev.quarto, nbdev.serve
+from nbdev.config import get_config
+
+KATEX = 'katex@0.16.11'
+
+
+def prepare() -> Path:
+    "nbdev's own processing: API tables, doc links, hidden cells. Returns the folder of processed notebooks"
+    nbdev.quarto.refresh_quarto_yml()
+    nbdev.doclinks._build_modidx()
+    return Path(nbdev.serve.proc_nbs(force=True))
+
+
+def relative(text: str) -> str:
+    "Links to our own site, made relative, so that they work anywhere and are checked"
+    cfg = get_config()
+    return text.replace(f'{cfg.doc_host}{cfg.doc_baseurl}/', '')
+
+
+def rename_pages(proc: Path):
+    "`00_data` becomes the page `data`, as nbdev names it; smalldocs knows no `output-file`"
+    names = {p.name: nbdev.doclinks._nbpath2html(p).with_suffix('.ipynb').name for p in proc.glob('*.ipynb')}
+    for old,new in names.items():
+        text = relative((proc/old).read_text(encoding='utf-8'))
+        text = re.sub(r'output-file: \S+?\\n', '', text)
+        (proc/old).unlink()
+        (proc/new).write_text(re.sub(r'\((\d\d_\w+\.ipynb)', lambda m: f'({names.get(m[1], m[1])}', text), encoding='utf-8')
+    yml = proc/'_quarto.yml'
+    text = yml.read_text(encoding='utf-8')
+    yml.unlink() # it may be a link to the original
+    for old,new in names.items(): text = text.replace(old, new)
+    yml.write_text(text.replace('output-dir: ../_docs', 'output-dir: _docs'), encoding='utf-8')
+
+
+def add_katex(site: Path):
+    "Formulas must not need a network to be read"
+    with tempfile.TemporaryDirectory() as d:
+        subprocess.run(['npm', 'pack', '--silent', KATEX], cwd=d, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(['tar', 'xzf', next(Path(d).glob('*.tgz')).name], cwd=d, check=True)
+        dist = site/'site_libs'/'katex'
+        (dist/'contrib').mkdir(parents=True)
+        for f in ('katex.min.css', 'katex.min.js', 'contrib/auto-render.min.js'): shutil.copy(Path(d)/'package/dist'/f, dist/f)
+        shutil.copytree(Path(d)/'package/dist/fonts', dist/'fonts')
+    for page in site.rglob('*.html'):
+        text = page.read_text(encoding='utf-8')
+        up = '../'*(len(page.relative_to(site).parts) - 1)
+        page.write_text(re.sub(r'https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist', f'{up}site_libs/katex', text), encoding='utf-8')
+
+
+def docs():
+    root = get_config().config_path
+    proc = prepare()
+    rename_pages(proc)
+    subprocess.run(['smalldocs', 'render', '--strict', str(proc)], check=True)
+    if shutil.which('npm'): add_katex(proc/'_docs')
+    else: print('npm is not installed: formulas will be drawn by a script from the network')
+    shutil.rmtree(root/'_docs', ignore_errors=True)
+    shutil.move(proc/'_docs', root/'_docs')
+    print(f"{len(list((root/'_docs').rglob('*.html')))} pages in _docs")
+
+
+def readme():
+    "The index notebook as Markdown: its prose, its code, its printed outputs; pictures from nbs/images"
+    nb = json.loads((prepare()/'index.ipynb').read_text(encoding='utf-8'))
+    parts = []
+    for cell in nb['cells']:
+        src = ''.join(cell['source']).strip()
+        if cell['cell_type'] == 'markdown': parts.append(src)
+        elif cell['cell_type'] == 'code' and not re.search(r'#\|\s*(hide|echo: false)', src):
+            parts.append(f'```python\n{src}\n```')
+            parts += ['```\n' + ''.join(o['text']).rstrip() + '\n```' for o in cell['outputs'] if o.get('name') == 'stdout']
+    text = '\n\n'.join(p for p in parts if p)
+    text = re.sub(r'^---\n.*?title: (.*?)\n.*?---\n', r'# \1\n', text, count=1, flags=re.S)
+    text = re.sub(r'\]\(images/', '](nbs/images/', text)
+    text = re.sub(r'\]\((\d\d_\w+\.ipynb)', r'](nbs/\1', text)
+    (get_config().config_path/'README.md').write_text('<!-- Made from nbs/index.ipynb by `python .ci/docs.py --readme`; edit that -->\n\n' + text + '\n', encoding='utf-8')
+
+
+if __name__ == '__main__':
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument('--readme', action='store_true', help='write README.md instead')
+    try: readme() if ap.parse_args().readme else docs()
+    except subprocess.CalledProcessError as e: sys.exit(f'docs: {e.cmd[0]} failed')
