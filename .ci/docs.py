@@ -4,9 +4,11 @@
 the same `_quarto.yml`. A dead link or picture is an error. Formulas are drawn by KaTeX, fetched by npm and put beside the pages.
 """
 import argparse, json, re, shutil, subprocess, sys, tempfile
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-import nbdev.doclinks, nbdev.quarto, nbdev.serve
+import nbdev.doclinks, nbdev.quarto, nbdev.serve, yaml
 from nbdev.config import get_config
 
 KATEX = 'katex@0.16.11'
@@ -55,11 +57,37 @@ def add_katex(site: Path):
         page.write_text(re.sub(r'https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist', f'{up}site_libs/katex', text), encoding='utf-8')
 
 
+class Page(HTMLParser):
+    "Ids and links of a page"
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links = set(), []
+        self.feed(path.read_text(encoding='utf-8'))
+
+    def handle_starttag(self, tag, attrs):
+        self.ids |= {v for k,v in attrs if k == 'id'}
+        self.links += [urlsplit(v) for k,v in attrs if k in ('href', 'src') and v]
+
+
+def dead_links(site: Path) -> list:
+    "Links within the site to a file or an anchor that is not there; smalldocs looks at files only"
+    pages, dead = {p: Page(p) for p in site.rglob('*.html')}, []
+    for path,page in pages.items():
+        for link in page.links:
+            if link.scheme or link.netloc: continue
+            to = (path.parent/unquote(link.path)).resolve() if link.path else path
+            if to.is_dir(): to /= 'index.html'
+            if not to.exists() or to in pages and link.fragment and unquote(link.fragment) not in pages[to].ids:
+                dead.append(f'{path.name}: dead link {link.geturl()}')
+    return dead
+
+
 def docs():
     root = get_config().config_path
     proc = prepare()
     rename_pages(proc)
     subprocess.run(['smalldocs', 'render', '--strict', str(proc)], check=True)
+    if dead := dead_links((proc/'_docs').resolve()): sys.exit('\n'.join(dead))
     if shutil.which('npm'): add_katex(proc/'_docs')
     else: print('npm is not installed: formulas will be drawn by a script from the network')
     shutil.rmtree(root/'_docs', ignore_errors=True)
@@ -73,12 +101,14 @@ def readme():
     parts = []
     for cell in nb['cells']:
         src = ''.join(cell['source']).strip()
-        if cell['cell_type'] == 'markdown': parts.append(src)
-        elif cell['cell_type'] == 'code' and not re.search(r'#\|\s*(hide|echo: false)', src):
-            parts.append(f'```python\n{src}\n```')
+        if cell['cell_type'] == 'raw': # nbdev made this front matter of the title and of the promise below it
+            front = yaml.safe_load(src.strip('-\n'))
+            parts += ['# ' + front['title'], '> ' + front['description']]
+        elif cell['cell_type'] == 'markdown' and not src.startswith('<!-- WARNING'): parts.append(src)
+        elif cell['cell_type'] == 'code' and not re.search(r'#\|\s*hide\b', src):
+            if not re.search(r'#\|\s*echo:\s*false', src): parts.append(f'```python\n{src}\n```')
             parts += ['```\n' + ''.join(o['text']).rstrip() + '\n```' for o in cell['outputs'] if o.get('name') == 'stdout']
     text = '\n\n'.join(p for p in parts if p)
-    text = re.sub(r'^---\n.*?title: (.*?)\n.*?---\n', r'# \1\n', text, count=1, flags=re.S)
     text = re.sub(r'\]\(images/', '](nbs/images/', text)
     text = re.sub(r'\]\((\d\d_\w+\.ipynb)', r'](nbs/\1', text)
     (get_config().config_path/'README.md').write_text('<!-- Made from nbs/index.ipynb by `python .ci/docs.py --readme`; edit that -->\n\n' + text + '\n', encoding='utf-8')

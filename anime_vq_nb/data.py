@@ -30,11 +30,11 @@ from torchvision.transforms import v2
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-# %% ../nbs/00_data.ipynb #ea17797f
+# %% ../nbs/00_data.ipynb #d39fd930
 class AvatarError(ValueError):
     "A mistake that the caller can mend: what is wrong, where, and the way out, in one line"
 
-# %% ../nbs/00_data.ipynb #d39fd930
+# %% ../nbs/00_data.ipynb #57846955
 def cli(
     f, # function whose docments become the command's help
     name:str, # name of the command, for its messages
@@ -46,23 +46,23 @@ def cli(
         except AvatarError as e: sys.exit(f"{name}: {e}")
     return run
 
-# %% ../nbs/00_data.ipynb #5f1c3b8e
+# %% ../nbs/00_data.ipynb #d5ca6969
 STYLES = 'adventurer lorelei open-peeps notionists big-smile micah toon-head personas'.split() # CC0 or CC BY
 BACKGROUNDS = 'b6e3f4 c0aede d1d4f9 ffd5dc ffdfbf'.split() # DiceBear's own pastel colours
 
-# %% ../nbs/00_data.ipynb #d5ca6969
+# %% ../nbs/00_data.ipynb #4311e905
 def demo_style(
-    name:str, # one of `STYLES`, or any other style of the package `dicebear-styles`
-) -> tuple: # `(style, credit)`: a `dicebear.Style`, and a dict with style, license, license_url, creator, source
+    name:str, # one of STYLES, or any other style of the package dicebear-styles
+) -> tuple: # (style, credit): a dicebear.Style, and a dict with style, license, license_url, creator, source
     "Read a drawing style and whom to credit for it"
     spec = json.loads((files('dicebear_styles')/f'{name}.json').read_text(encoding='utf-8'))
     m = spec['meta']
     return Style(spec), dict(style=name, license=m['license']['name'], license_url=m['license']['url'],
                              creator=m['creator']['name'], source=m['source']['url'])
 
-# %% ../nbs/00_data.ipynb #1198f257
+# %% ../nbs/00_data.ipynb #a213c051
 def demo_avatar(
-    style:Style, # drawing style, from `demo_style`
+    style:Style, # drawing style, from demo_style
     seed:str, # any text; the same text gives the same pixels
     size:int=256, # side in pixels
 ) -> Image.Image: # RGB
@@ -71,12 +71,12 @@ def demo_avatar(
     png = svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(png))).convert('RGB')
 
-# %% ../nbs/00_data.ipynb #d8744c66
+# %% ../nbs/00_data.ipynb #af586a8b
 def demo_avatars(
     path, # folder to fill; made if missing
     n:int=64, # number of pictures
     size:int=256, # side in pixels
-    seed:int=0, # the same seed gives the same pixels, and the first pictures don't depend on `n`
+    seed:int=0, # the same seed gives the same pixels, and the first pictures don't depend on n
     styles:list=STYLES, # drawing styles, taken in turn
 ) -> Path: # the folder
     "Draw `n` avatars as PNG files, with a `manifest.csv` that credits the artists"
@@ -90,7 +90,7 @@ def demo_avatars(
     pd.DataFrame(rows).to_csv(path/'manifest.csv', index=False)
     return path
 
-# %% ../nbs/00_data.ipynb #92eaa023
+# %% ../nbs/00_data.ipynb #0f4dff84
 def normalize(
     x:Tensor, # uint8, any shape
 ) -> Tensor: # float32 in [-1, 1], same shape
@@ -103,7 +103,7 @@ def to_uint8(
     "From the network's range back to pixels"
     return ((x.float() + 1)*127.5).round().clamp(0, 255).to(torch.uint8)
 
-# %% ../nbs/00_data.ipynb #91daf070
+# %% ../nbs/00_data.ipynb #b392e269
 def show_rows(
     rows:dict, # caption → pictures (n, 3, h, w), uint8 or float in [-1, 1]; the same faces in the same order
     scale:float=1., # inches a picture
@@ -111,7 +111,7 @@ def show_rows(
 ) -> plt.Figure:
     "Rows of pictures under captions, one row a step"
     n = max(len(v) for v in rows.values())
-    fig, axs = plt.subplots(len(rows), 1, figsize=(n*scale, len(rows)*(scale + .28)), squeeze=False, layout='constrained')
+    fig, axs = plt.subplots(len(rows), 1, figsize=(n*scale, len(rows)*(scale + .28)), squeeze=False, layout='constrained', dpi=80)
     for ax,(caption,ims) in zip(axs[:,0], rows.items()):
         ims = ims if ims.dtype == torch.uint8 else to_uint8(ims)
         ax.imshow(make_grid(ims.cpu(), nrow=n, padding=2, pad_value=255).permute(1, 2, 0))
@@ -120,7 +120,7 @@ def show_rows(
     if path: fig.savefig(path, dpi=110)
     return fig
 
-# %% ../nbs/00_data.ipynb #da1e86db
+# %% ../nbs/00_data.ipynb #664d121c
 def to_rgb(
     im:Image.Image, # as opened, any mode
     background:str='white', # colour behind transparent pixels: a name or '#rrggbb'
@@ -134,24 +134,24 @@ def to_rgb(
         im = Image.alpha_composite(Image.new('RGBA', im.size, background), im)
     return im.convert('RGB')
 
-# %% ../nbs/00_data.ipynb #72433950
+# %% ../nbs/00_data.ipynb #8bb6db34
 def to_square(
     im:Image.Image, # RGB
     size:int=256, # side in pixels
     fit:str='pad', # 'pad' keeps the whole picture, 'crop' cuts the longer side at the centre
     background:str='white', # colour of the padding
-) -> Image.Image: # RGB, `size`×`size`
+) -> Image.Image: # RGB, size×size
     "Pad or crop to a square and resize with antialiasing"
     f = dict(pad=lambda: ImageOps.pad(im, (size, size), Image.LANCZOS, color=background),
              crop=lambda: ImageOps.fit(im, (size, size), Image.LANCZOS))
     if fit not in f: raise AvatarError(f"fit is {fit!r}; it can be 'pad' or 'crop'")
     return f[fit]()
 
-# %% ../nbs/00_data.ipynb #78f635e2
+# %% ../nbs/00_data.ipynb #fdf56c21
 class AvatarStore(Dataset):
     "Prepared pictures on disk, memory-mapped; raises `AvatarError` where `path` is not a store"
     def __init__(self,
-        path, # folder that `prepare` wrote
+        path, # folder that prepare wrote
     ):
         self.path = Path(path)
         if not (self.path/'info.json').is_file():
@@ -171,12 +171,12 @@ class AvatarStore(Dataset):
     def __repr__(self):
         return f"{self.path}: {len(self)} pictures of {self.size}×{self.size}, {len(self.rejects)} files rejected"
 
-# %% ../nbs/00_data.ipynb #074138b1
+# %% ../nbs/00_data.ipynb #1d915bb4
 SUFFIXES = '.avif .bmp .gif .jpeg .jpg .png .tif .tiff .webp'.split()
 
 def find_pictures(
     src, # folder, searched at every depth
-) -> list: # paths relative to `src`, sorted
+) -> list: # paths relative to src, sorted
     "Files that look like pictures by their suffix, in any letter case; hidden files are skipped"
     src = Path(src)
     if not src.is_dir(): raise AvatarError(f"there is no folder {src}")
@@ -185,11 +185,11 @@ def find_pictures(
     if not found: raise AvatarError(f"no pictures in {src}; looked for {' '.join(SUFFIXES)}")
     return found
 
-# %% ../nbs/00_data.ipynb #3bfbd945
+# %% ../nbs/00_data.ipynb #96079adc
 def read_picture(
     file, # path of a picture
-    **kw, # for `to_square`, `background` also for `to_rgb`
-) -> tuple: # `(pixels, note)`: uint8 (size, size, 3) and its size before; or `None` and the reason
+    **kw, # for to_square, background also for to_rgb
+) -> tuple: # (pixels, note): uint8 (size, size, 3) and its size before; or None and the reason
     "Decode one file and make it a square"
     try:
         with Image.open(file) as im:
@@ -199,23 +199,23 @@ def read_picture(
     except Exception as e: # Pillow raises a dozen kinds of error on damaged files
         return None, dict(reason=type(e).__name__, detail=str(e).replace(str(file), Path(file).name))
 
-# %% ../nbs/00_data.ipynb #9b0c132f
+# %% ../nbs/00_data.ipynb #28415926
 def check_size(
     size:int, # side in pixels
 ):
     "The encoder halves a picture up to four times, so its side must be a multiple of 16"
     if size < 16 or size % 16: raise AvatarError(f"size {size} is not a multiple of 16; the nearest is {max(16, round(size/16)*16)}")
 
-# %% ../nbs/00_data.ipynb #21e9520c
+# %% ../nbs/00_data.ipynb #79761487
 def _header(f, n, size):
     f.seek(0)
     np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(n, size, size, 3)))
 
 def write_images(
-    file, # the `.npy` file to write
-    pictures, # iterator of `(path, pixels, note)`, from `read_picture`
+    file, # the .npy file to write
+    pictures, # iterator of (path, pixels, note), from read_picture
     size:int, # side in pixels
-) -> tuple: # `(kept, rejected)`: two lists of dicts
+) -> tuple: # (kept, rejected): two lists of dicts
     "Write pictures one after the other; count them at the end"
     kept, rejected = [], []
     with open(file, 'wb') as f:
@@ -228,11 +228,11 @@ def write_images(
         _header(f, len(kept), size)
     return kept, rejected
 
-# %% ../nbs/00_data.ipynb #f6bf92b7
+# %% ../nbs/00_data.ipynb #76a202e5
 def read_all(
     src:Path, # folder
     paths:list, # files in it, relative
-    **kw, # for `read_picture`
+    **kw, # for read_picture
 ):
     "Yield `(path, pixels, note)` in the order of `paths`, decoded by all cores, with a progress bar"
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(paths), desc='preparing', unit='img', disable=len(paths) < 500) as bar:
@@ -242,11 +242,11 @@ def read_all(
                 bar.update()
                 yield path, pixels, note
 
-# %% ../nbs/00_data.ipynb #a7fbb6fb
+# %% ../nbs/00_data.ipynb #3c71b911
 def join_known(
     kept:list, # rows of the new manifest
-    src:Path, # source folder, perhaps with a `manifest.csv`
-) -> pd.DataFrame: # `kept`, with the further columns of that file
+    src:Path, # source folder, perhaps with a manifest.csv
+) -> pd.DataFrame: # kept, with the further columns of that file
     "Add what the source folder's own manifest says of each picture"
     kept = pd.DataFrame(kept)
     if not (src/'manifest.csv').is_file(): return kept
@@ -255,7 +255,7 @@ def join_known(
     own = [c for c in known if c not in kept or c == 'path']
     return kept.merge(known[own].drop_duplicates('path'), on='path', how='left').fillna('')
 
-# %% ../nbs/00_data.ipynb #531ffc21
+# %% ../nbs/00_data.ipynb #084fe631
 def prepare(
     src:str, # folder of pictures, searched at every depth
     dst:str, # folder of the store; must not exist yet
@@ -282,10 +282,10 @@ def prepare(
     part.rename(dst)
     return AvatarStore(dst)
 
-# %% ../nbs/00_data.ipynb #084fe631
+# %% ../nbs/00_data.ipynb #f1a11d80
 prepare_cli = cli(prepare, 'anime_vq_prepare')
 
-# %% ../nbs/00_data.ipynb #b1609929
+# %% ../nbs/00_data.ipynb #8820ae75
 def in_validation(
     sha256:str, # content of a picture, as in the manifest
     val_frac:float=.2, # part held out, on average
@@ -295,7 +295,7 @@ def in_validation(
     h = hashlib.blake2b(f'{seed}:{sha256}'.encode(), digest_size=8).digest()
     return int.from_bytes(h, 'big')/2**64 < val_frac
 
-# %% ../nbs/00_data.ipynb #864e57ac
+# %% ../nbs/00_data.ipynb #8bb1118d
 def augmentations(
     flip:float=.5, # probability of a horizontal flip
     jitter:float=.1, # colour jitter: brightness, contrast and saturation change by up to this part; 0 for none
@@ -303,7 +303,7 @@ def augmentations(
     "The plan's light augmentations: flip and colour jitter"
     return v2.Compose([v2.RandomHorizontalFlip(flip)] + ([v2.ColorJitter(jitter, jitter, jitter)] if jitter else []))
 
-# %% ../nbs/00_data.ipynb #53b1f66c
+# %% ../nbs/00_data.ipynb #fdd4a41a
 class AvatarDataset(Dataset):
     "Some pictures of a store, as float32 (3, size, size) in [-1, 1]"
     def __init__(self,
@@ -317,7 +317,7 @@ class AvatarDataset(Dataset):
         x = self.store[self.idx[i]]
         return normalize(self.tfm(x) if self.tfm else x)
 
-# %% ../nbs/00_data.ipynb #18b2082c
+# %% ../nbs/00_data.ipynb #ab5ff716
 def demo_path(
     root:str, # folder for demo data
     n:int, # number of pictures
@@ -327,7 +327,7 @@ def demo_path(
     "Where the store of these demo avatars belongs"
     return Path(root)/f'demo-{n}-{size}px-seed{seed}'
 
-# %% ../nbs/00_data.ipynb #ab5ff716
+# %% ../nbs/00_data.ipynb #bf3551da
 class AnimeDataModule(L.LightningDataModule):
     "Avatars in batches of float32 (b, 3, size, size) in [-1, 1], split by content; raises `AvatarError` for data that cannot be served"
     def __init__(self,
@@ -366,7 +366,7 @@ class AnimeDataModule(L.LightningDataModule):
         if not len(self.val_ds):
             raise AvatarError(f"none of the {len(store)} pictures is held out with val_frac {hp.val_frac}; set a larger --data.val_frac, or give more pictures")
 
-# %% ../nbs/00_data.ipynb #2113b249
+# %% ../nbs/00_data.ipynb #921b7285
 @patch
 def prepare_data(self:AnimeDataModule):
     "Draw and prepare the demo avatars, where they are asked for and not there yet"
@@ -376,7 +376,7 @@ def prepare_data(self:AnimeDataModule):
     prepare(raw, dst, hp.size)
     shutil.rmtree(raw)
 
-# %% ../nbs/00_data.ipynb #921b7285
+# %% ../nbs/00_data.ipynb #ce1bc5ae
 def _loader(self, ds, **kw):
     hp = self.hparams
     return DataLoader(ds, hp.batch_size, num_workers=hp.num_workers, persistent_workers=hp.num_workers > 0, pin_memory=torch.cuda.is_available(), **kw)

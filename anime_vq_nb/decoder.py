@@ -85,7 +85,7 @@ class VQVAE(nn.Module, PyTorchModelHubMixin, library_name='anime_vq_nb', tags=['
         up:str='nearest', # the decoder's interpolation: 'nearest' or 'bilinear'
         end:str='tanh', # the decoder's end: 'tanh' or 'linear'
         n_codes:int=1024, # K, number of codes
-        dim:int=256, # D, numbers in a code; projected where it is not `c_latent`
+        dim:int=256, # D, numbers in a code; projected where it is not c_latent
         decay:float=.99, # of the codes' moving averages, 0.99 to 0.999
         eps:float=1e-5, # smoothing of the codes' counts
         init:str='normal', # codes at the start: 'normal' or 'kaiming'
@@ -97,7 +97,7 @@ class VQVAE(nn.Module, PyTorchModelHubMixin, library_name='anime_vq_nb', tags=['
         self.quantizer = VectorQuantizerEMA(n_codes, dim, decay, eps, c_latent, init, ema)
         self.decoder = Decoder(**body, c_out=c_out, up=up, end=end)
 
-    def autoencode(self, x) -> tuple: # `(x_rec, vq)`: pictures, and the quantizer's `VQOutput`
+    def autoencode(self, x) -> tuple: # (x_rec, vq): pictures, and the quantizer's VQOutput
         "What training needs: reconstructions and what the quantizer has to say"
         vq = self.quantizer(self.encoder(x))
         return self.decoder(vq.z_q), vq

@@ -54,7 +54,7 @@ class AttnBlock(nn.Module):
     def __init__(self,
         c:int, # channels
         norm:str='group', # 'group' or 'batch'
-        d_head:int=64, # channels a head, where they divide `c`; else one head
+        d_head:int=64, # channels a head, where they divide c; else one head
     ):
         super().__init__()
         self.heads = c//d_head if c % d_head == 0 else 1
@@ -124,7 +124,7 @@ class Encoder(nn.Module):
 def cost_table(
     model:nn.Module, # with children or lists of children as its stages
     stages:dict, # row name → (submodule, its name in the model)
-    x:Tensor, # an input; on the `meta` device nothing is computed
+    x:Tensor, # an input; on the meta device nothing is computed
 ) -> pd.DataFrame: # a row a stage: output shape, parameters (millions), multiply-adds (billions)
     "Parameters and multiply-adds of each stage of a model"
     shapes, counter = {}, FlopCounterMode(display=False)

@@ -9,7 +9,9 @@ __all__ = ['eval_cli', 'reconstruct_cli', 'sample_cli', 'load_checkpoint', 'load
 
 # %% ../nbs/06_eval.ipynb #b05a5ecf
 import inspect, json
+from contextlib import redirect_stdout
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -30,9 +32,9 @@ from .decoder import VQVAE
 from .losses import PerceptualLoss
 from .quantizer_ema import CodebookUsage, plot_usage
 
-# %% ../nbs/06_eval.ipynb #c7cc8df9
+# %% ../nbs/06_eval.ipynb #81592c2b
 def load_checkpoint(
-    file, # .ckpt, written by `anime_vq_train`
+    file, # .ckpt, written by anime_vq_train
 ) -> VQVAE:
     "The model in a Lightning checkpoint; nothing but tensors and plain values is unpickled"
     ckpt = torch.load(file, map_location='cpu', weights_only=True)
@@ -42,19 +44,21 @@ def load_checkpoint(
     return model
 
 def load_model(
-    path, # run folder, `save_pretrained` folder, .ckpt file, or a name on the Hub such as 'owner/name'
+    path, # run folder, save_pretrained folder, .ckpt file, or a name on the Hub such as 'owner/name'
 ) -> VQVAE: # in eval mode, on the GPU if there is one
     "Load a trained model; raises `AvatarError` where there is none"
     p = Path(path)
     try:
         if p.is_file(): model = load_checkpoint(p)
-        else: model = VQVAE.from_pretrained(str(p/'pretrained' if (p/'pretrained').is_dir() else path))
+        else:
+            with redirect_stdout(StringIO()): # the hub's library prints where it looks
+                model = VQVAE.from_pretrained(str(p/'pretrained' if (p/'pretrained').is_dir() else path))
     except Exception as e: # hub, pickle, zip and safetensors each have their own errors
         raise AvatarError(f"no model could be loaded from {path} ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}); "
                           "give a run's folder, its pretrained folder, a .ckpt file, or a name on the Hugging Face Hub") from None
     return model.eval().to('cuda' if torch.cuda.is_available() else 'cpu')
 
-# %% ../nbs/06_eval.ipynb #39fc5921
+# %% ../nbs/06_eval.ipynb #6bf55a73
 def held_out(
     data:str, # a store
     size:int, # side of the model's pictures
@@ -70,10 +74,10 @@ def held_out(
     if not idx: raise AvatarError(f"none of the {len(store)} pictures in {data} is held out with val_frac {val_frac}; use --split all")
     return AvatarDataset(store, idx)
 
-# %% ../nbs/06_eval.ipynb #6bf55a73
+# %% ../nbs/06_eval.ipynb #c9f95e5c
 def frechet(
     extractor, # 'inception', a file with torch-fidelity's Inception weights, or a module: uint8 (b, 3, h, w) → (b, d)
-) -> tuple: # `(metric, name, resize)`: a torchmetrics metric, what to call it, and how pictures are resized for it
+) -> tuple: # (metric, name, resize): a torchmetrics metric, what to call it, and how pictures are resized for it
     "The Fréchet distance on the features of `extractor`; raises `AvatarError` where Inception's weights cannot be had"
     if isinstance(extractor, nn.Module): return FrechetInceptionDistance(extractor), f'Fréchet distance ({type(extractor).__name__})', 'by the module'
     file = None if extractor == 'inception' else str(extractor)
@@ -84,11 +88,11 @@ def frechet(
                           "name torch-fidelity's file (fid=FILE), or do without (fid=none)") from None
     return metric, 'rFID', "299×299 by torch-fidelity (TensorFlow 1's bilinear)"
 
-# %% ../nbs/06_eval.ipynb #f0a72768
+# %% ../nbs/06_eval.ipynb #21a36857
 def make_metrics(
     perc:PerceptualLoss=None, # gives a row of that name
-    extractor=None, # for `frechet`
-) -> tuple: # `(metrics, resize)`: name → torchmetrics metric, and how `extractor`'s pictures are resized
+    extractor=None, # for frechet
+) -> tuple: # (metrics, resize): name → torchmetrics metric, and how extractor's pictures are resized
     "What is measured, by name"
     ms = {'L1': MeanMetric(), 'PSNR': PeakSignalNoiseRatio((-1., 1.), reduction='elementwise_mean', dim=(1, 2, 3)),
           'SSIM': StructuralSimilarityIndexMeasure(data_range=(-1., 1.))}
@@ -98,10 +102,10 @@ def make_metrics(
     return {**ms, name: fid}, resize
 
 def update_metrics(
-    ms:dict, # of `make_metrics`
+    ms:dict, # of make_metrics
     x:Tensor, # originals, (b, 3, h, w) in [-1, 1]
     x_rec:Tensor, # reconstructions, same shape
-    perc:PerceptualLoss=None, # as given to `make_metrics`
+    perc:PerceptualLoss=None, # as given to make_metrics
 ):
     "Add a batch to each metric"
     for name,m in ms.items():
@@ -110,15 +114,15 @@ def update_metrics(
         elif isinstance(m, FrechetInceptionDistance): m.update(to_uint8(x), real=True), m.update(to_uint8(x_rec), real=False)
         else: m.update(x_rec, x)
 
-# %% ../nbs/06_eval.ipynb #21a36857
+# %% ../nbs/06_eval.ipynb #ed1fa14a
 @torch.no_grad()
 def evaluate(
     model:VQVAE, # in eval mode
-    ds, # pictures (3, size, size) in [-1, 1], such as `held_out` gives
+    ds, # pictures (3, size, size) in [-1, 1], such as held_out gives
     perc:PerceptualLoss=None, # perceptual distance, if wanted
-    extractor=None, # for the Fréchet distance, if wanted; see `frechet`
+    extractor=None, # for the Fréchet distance, if wanted; see frechet
     batch_size:int=32,
-) -> dict: # `metrics` (name → number), `about` (how they were made), `histogram` (picks of each code)
+) -> dict: # metrics (name → number), about (how they were made), histogram (picks of each code)
     "All numbers for one model on one set of pictures"
     dev, (ms, resize) = next(model.parameters()).device, make_metrics(perc, extractor)
     use = CodebookUsage(model.quantizer.n_codes).to(dev)
@@ -132,9 +136,9 @@ def evaluate(
     metrics = {k: m.compute().item() for k,m in ms.items()}
     return dict(metrics={**metrics, 'usage': got['usage'].item(), 'perplexity': got['perplexity'].item()}, about=about, histogram=got['histogram'].long().tolist())
 
-# %% ../nbs/06_eval.ipynb #9ebc97d5
+# %% ../nbs/06_eval.ipynb #241eaf43
 def as_markdown(
-    result:dict, # of `evaluate`
+    result:dict, # of evaluate
     ckpt:str, # what was measured
     data:str, # on what
 ) -> str:
@@ -147,7 +151,7 @@ def as_markdown(
             f"Measured with {', '.join(f'{k} {v}' for k,v in a['libraries'].items())}; pictures rounded to 8 bits"
             + (f"; resized for the Fréchet distance: {a['resize_for_frechet']}" if a['resize_for_frechet'] else '') + '.\n')
 
-# %% ../nbs/06_eval.ipynb #1ee5abba
+# %% ../nbs/06_eval.ipynb #ac0d6c70
 def compare_rows(
     model:VQVAE, # in eval mode
     x:Tensor, # pictures, (b, 3, size, size) in [-1, 1]
@@ -159,7 +163,7 @@ def compare_rows(
     err = 1 - (x_rec - x).abs().mean(1, keepdim=True).expand_as(x).clamp(max=2) # white: none; black: full
     return show_rows({'originals': x, 'reconstructions': x_rec, 'error (darker is larger)': err}, path=path)
 
-# %% ../nbs/06_eval.ipynb #98a59d32
+# %% ../nbs/06_eval.ipynb #f09d9c64
 def eval_run(
     ckpt:str, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub
     data:str, # a store, written by anime_vq_prepare or by training on the demo avatars
@@ -187,7 +191,7 @@ def eval_run(
 
 eval_cli = cli(eval_run, 'anime_vq_eval')
 
-# %% ../nbs/06_eval.ipynb #d11d6c05
+# %% ../nbs/06_eval.ipynb #b7fd4609
 def reconstruct(
     ckpt:str, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub
     src:str, # a picture, or a folder of pictures
@@ -212,7 +216,7 @@ def reconstruct(
 
 reconstruct_cli = cli(reconstruct, 'anime_vq_reconstruct')
 
-# %% ../nbs/06_eval.ipynb #c2441b2f
+# %% ../nbs/06_eval.ipynb #f1c06df7
 def position_counts(
     model:VQVAE, # in eval mode
     ds, # pictures
@@ -222,7 +226,7 @@ def position_counts(
     dev, k = next(model.parameters()).device, model.quantizer.n_codes
     return sum(F.one_hot(model.encode(x.to(dev)), k).sum(0).float() for x in DataLoader(ds, batch_size))
 
-# %% ../nbs/06_eval.ipynb #34e306bc
+# %% ../nbs/06_eval.ipynb #12502625
 def draw_codes(
     weights:Tensor, # (s, s, K), how likely each code is at each position; any scale
     n:int, # pictures
@@ -233,12 +237,12 @@ def draw_codes(
     gen = torch.Generator().manual_seed(seed)
     return torch.multinomial(weights.cpu().reshape(-1, k), n, replacement=True, generator=gen).T.reshape(n, s, s)
 
-# %% ../nbs/06_eval.ipynb #12502625
+# %% ../nbs/06_eval.ipynb #838df527
 def sample(
     ckpt:str, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub
     out:str='samples.png', # the PNG to write
     n:int=16, # pictures
-    by:str='uniform', # 'uniform': any code anywhere; 'frequency': as often as in `data` at each position
+    by:str='uniform', # 'uniform': any code anywhere; 'frequency': as often as in data at each position
     data:str='', # a store; for 'frequency'
     seed:int=0, # the same seed draws the same codes
 ) -> str: # what was written
@@ -249,7 +253,7 @@ def sample(
     if by == 'frequency' and not data: raise AvatarError("drawing by frequency needs pictures to count in: --data STORE")
     weights = torch.ones(s, s, k) if by == 'uniform' else position_counts(model, held_out(data, model.size, 'all'))
     x, rows = model.decode(draw_codes(weights, n, seed).to(dev)), -(-n//8)
-    captions = [f'{n} samples of {ckpt}, codes drawn {by}, seed {seed}'] + [' '*i for i in range(1, rows)]
+    captions = [f'{n} samples of {ckpt}, codes drawn by {by}, seed {seed}'] + [' '*i for i in range(1, rows)]
     plt.close(show_rows({c: x[i*8:i*8+8] for i,c in enumerate(captions)}, path=out))
     return f'{n} samples of {ckpt}, codes drawn by {by}, written to {out}'
 

@@ -21,7 +21,7 @@ from torchvision.models import VGG16_Weights
 from .data import AvatarError
 from .quantizer_ema import VQOutput
 
-# %% ../nbs/04_losses.ipynb #5c384ab0
+# %% ../nbs/04_losses.ipynb #4c3ce071
 def reconstruction_loss(
     x_rec:Tensor, # reconstructions, (b, 3, h, w) in [-1, 1]
     x:Tensor, # originals, same shape
@@ -31,7 +31,7 @@ def reconstruction_loss(
     loss = (1 - l2)*F.l1_loss(x_rec, x)
     return loss + l2*F.mse_loss(x_rec, x) if l2 else loss
 
-# %% ../nbs/04_losses.ipynb #e622551b
+# %% ../nbs/04_losses.ipynb #30a34bfa
 VGG16_SHA256 = VGG16_Weights.IMAGENET1K_V1.url.rsplit('-')[-1].split('.')[0] # torchvision names the file by its checksum
 
 def fetch_vgg16() -> dict: # torchvision's state dict
@@ -41,10 +41,10 @@ def fetch_vgg16() -> dict: # torchvision's state dict
         raise AvatarError(f"VGG16's weights for the perceptual loss could not be fetched from torchvision ({e}); run once with a network, "
                           "name a file with them (perc_weights=FILE), or do without (w_perc=0)") from None
 
-# %% ../nbs/04_losses.ipynb #30a34bfa
+# %% ../nbs/04_losses.ipynb #0ba32b28
 def read_vgg16(
     file, # .safetensors, or a .pth of tensors; names as in torchvision's VGG16: features.0.weight …
-) -> tuple: # `(weights, original)`: a state dict, and whether the file is torchvision's own, by its checksum
+) -> tuple: # (weights, original): a state dict, and whether the file is torchvision's own, by its checksum
     "VGG16's weights from a file, without unpickling anything but tensors; raises `AvatarError` where it holds something else"
     file = Path(file)
     if not file.is_file(): raise AvatarError(f"there is no file {file} with VGG16's weights; give another, or 'torchvision' to fetch them")
@@ -53,11 +53,11 @@ def read_vgg16(
         raise AvatarError(f"{file} could not be read as a file of tensors ({type(e).__name__})") from None
     return weights, hashlib.sha256(file.read_bytes()).hexdigest().startswith(VGG16_SHA256)
 
-# %% ../nbs/04_losses.ipynb #728a4bab
+# %% ../nbs/04_losses.ipynb #103a82b4
 class PerceptualLoss(nn.Module):
     "LPIPS on VGG16 for pictures in [-1, 1], frozen. With weights that are not torchvision's, an uncalibrated distance of that `name`. Raises `AvatarError`"
     def __init__(self,
-        weights:str='torchvision', # 'torchvision' fetches them; or a file, see `read_vgg16`
+        weights:str='torchvision', # 'torchvision' fetches them; or a file, see read_vgg16
     ):
         super().__init__()
         state, original = (fetch_vgg16(), True) if weights == 'torchvision' else read_vgg16(weights)
@@ -76,7 +76,7 @@ class PerceptualLoss(nn.Module):
     def forward(self, x_rec, x) -> Tensor: # (b,), one distance a picture
         return self._net[0](x_rec, x).flatten()
 
-# %% ../nbs/04_losses.ipynb #836f4d23
+# %% ../nbs/04_losses.ipynb #8616adc3
 class VQVAELoss(nn.Module):
     "The weighted sum of all terms, and each by itself. Raises `AvatarError` where the perceptual weights cannot be had"
     def __init__(self,
@@ -91,7 +91,7 @@ class VQVAELoss(nn.Module):
         self.w, self.l2 = dict(rec=w_rec, vq=w_vq, commit=w_commit, perc=w_perc), l2
         self.perceptual = PerceptualLoss(perc_weights) if w_perc else None
 
-    def forward(self, x_rec, x, vq:VQOutput) -> tuple: # `(loss, terms)`: a scalar, and a dict of unweighted scalars
+    def forward(self, x_rec, x, vq:VQOutput) -> tuple: # (loss, terms): a scalar, and a dict of unweighted scalars
         terms = dict(rec=reconstruction_loss(x_rec, x, self.l2), vq=vq.codebook, commit=vq.commit)
         if self.perceptual: terms['perc'] = self.perceptual(x_rec, x).mean()
         loss = sum(self.w[k]*v for k,v in terms.items() if v.requires_grad or k != 'vq')

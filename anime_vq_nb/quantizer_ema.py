@@ -85,7 +85,7 @@ def kmeans(
     k:int, # number of centres
     iters:int=20, # rounds of assign and average
     seed:int=0, # the same seed gives the same centres
-) -> tuple: # `(centres, counts)`: (k, d), and (k,) with how many vectors are nearest to each
+) -> tuple: # (centres, counts): (k, d), and (k,) with how many vectors are nearest to each
     "k-means with k-means++ start; raises `AvatarError` for fewer vectors than centres"
     if len(z) < k: raise AvatarError(f"k-means has {len(z)} vectors for {k} codes; give more pictures, or set fewer codes (n_codes)")
     gen = torch.Generator().manual_seed(seed)
@@ -123,7 +123,7 @@ class VectorQuantizerEMA(nn.Module):
         dim:int=256, # D, numbers in a code
         decay:float=.99, # γ of the moving averages, 0.99 to 0.999
         eps:float=1e-5, # smoothing of the counts
-        c_latent:int=None, # channels of the latents, projected where they are not `dim`; None: `dim`
+        c_latent:int=None, # channels of the latents, projected where they are not dim; None: dim
         init:str='normal', # codes at the start: 'normal' N(0, 0.1²), or 'kaiming' uniform
         ema:bool=True, # False: codes are parameters, trained by the codebook loss
     ):
@@ -178,7 +178,7 @@ def pick(self:VectorQuantizerEMA,
 @patch
 def lookup(self:VectorQuantizerEMA,
     indices:Tensor, # (b, h, w), integers from 0 to K-1
-) -> Tensor: # (b, c_latent, h, w), as `z_q`
+) -> Tensor: # (b, c_latent, h, w), as z_q
     "The vectors of given codes; raises `AvatarError` for an index outside the codebook"
     if indices.min() < 0 or indices.max() >= self.n_codes:
         raise AvatarError(f"indices go from {indices.min()} to {indices.max()}, but the codebook has {self.n_codes} codes, 0 to {self.n_codes-1}")

@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['warmup_cosine', 'VQVAEModel', 'log_figure', 'reconstructions', 'Pictures', 'SaveOnStop', 'RunOptions',
            'run_callbacks', 'config_names', 'find_config', 'named_configs', 'auto_precision', 'add_help', 'TrainCLI',
-           'summary', 'train_cli']
+           'summary', 'commit', 'hardware', 'make_record', 'train_cli']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
-import shlex, sys
+import json, os, platform, shlex, shutil, subprocess, sys, time
+from datetime import datetime, timezone
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from .decoder import VQVAE
 from .losses import VQVAELoss
 from .quantizer_ema import CodebookUsage, plot_usage
 
-# %% ../nbs/05_train.ipynb #2ebcc0a8
+# %% ../nbs/05_train.ipynb #7d2eadd3
 def warmup_cosine(
     step:int, # steps done
     total:int, # steps in all
@@ -45,7 +47,7 @@ def warmup_cosine(
     t = min(1., (step - warmup)/max(1, total - warmup))
     return end + (lr - end)*(1 + torch.cos(torch.tensor(torch.pi*t)).item())/2
 
-# %% ../nbs/05_train.ipynb #4ca79c56
+# %% ../nbs/05_train.ipynb #3b7dd0f6
 class VQVAEModel(L.LightningModule):
     "A `VQVAE`, its losses and its optimizer, for Lightning. Raises `AvatarError` for settings that make no sense"
     def __init__(self,
@@ -65,7 +67,7 @@ class VQVAEModel(L.LightningModule):
         lr_end:float=1e-5, # learning rate at the last step (cosine) or at the least (plateau)
         patience:int=5, # validations without progress before the rate is halved (plateau)
         kmeans_images:int=0, # start the codes by k-means on the latents of so many training pictures; 0: don't
-        **vqvae, # arguments of `VQVAE`
+        **vqvae, # arguments of VQVAE
     ):
         super().__init__()
         if optimizer not in ('adam', 'adamw'): raise AvatarError(f"optimizer is {optimizer!r}; it can be 'adam' or 'adamw'")
@@ -79,7 +81,7 @@ class VQVAEModel(L.LightningModule):
 
     def forward(self, x): return self.model(x)
 
-# %% ../nbs/05_train.ipynb #3b7dd0f6
+# %% ../nbs/05_train.ipynb #a333f583
 @patch
 def training_step(self:VQVAEModel, batch, batch_idx):
     "One step's loss, with its terms logged"
@@ -89,7 +91,7 @@ def training_step(self:VQVAEModel, batch, batch_idx):
     self.log_dict({'train/rec': terms['rec'], 'train/perplexity': vq.perplexity}, prog_bar=True)
     return loss
 
-# %% ../nbs/05_train.ipynb #86ff4daf
+# %% ../nbs/05_train.ipynb #3f1d31b7
 @patch
 def validation_step(self:VQVAEModel, batch, batch_idx):
     "Terms of the loss, PSNR and picked codes of one validation batch"
@@ -119,7 +121,7 @@ def on_test_epoch_end(self:VQVAEModel):
     "As for validation"
     self.on_validation_epoch_end()
 
-# %% ../nbs/05_train.ipynb #f042d335
+# %% ../nbs/05_train.ipynb #74c57818
 @patch
 def configure_optimizers(self:VQVAEModel):
     "Adam or AdamW; a warm-up, and then a cosine or halved on plateaus"
@@ -135,7 +137,7 @@ def configure_optimizers(self:VQVAEModel):
         sched = LambdaLR(opt, lambda s: warmup_cosine(s, total, hp.warmup, hp.lr, hp.lr_start, hp.lr_end)/hp.lr)
     return [opt], [dict(scheduler=sched, interval='step')]
 
-# %% ../nbs/05_train.ipynb #74c57818
+# %% ../nbs/05_train.ipynb #23b635f6
 @patch
 def on_save_checkpoint(self:VQVAEModel, ckpt:dict):
     "Keep the plateau's state"
@@ -146,7 +148,7 @@ def on_load_checkpoint(self:VQVAEModel, ckpt:dict):
     "Take up the plateau's state, once there is an optimizer"
     self._plateau_state = ckpt.get('plateau')
 
-# %% ../nbs/05_train.ipynb #e1a9dc3b
+# %% ../nbs/05_train.ipynb #76fa3372
 @patch
 @torch.no_grad()
 def on_train_start(self:VQVAEModel):
@@ -160,7 +162,7 @@ def on_train_start(self:VQVAEModel):
     self.model.quantizer.start_from(torch.cat(latents)[:n])
     self.model.train()
 
-# %% ../nbs/05_train.ipynb #e6404035
+# %% ../nbs/05_train.ipynb #c86c2741
 def log_figure(
     trainer:L.Trainer, # its loggers get the figure, if they take figures
     name:str, # such as 'reconstructions'
@@ -172,7 +174,7 @@ def log_figure(
         if isinstance(logger, WandbLogger): logger.log_image(name, [fig], step=trainer.global_step)
     plt.close(fig)
 
-# %% ../nbs/05_train.ipynb #c86c2741
+# %% ../nbs/05_train.ipynb #c8ebe8f8
 def reconstructions(
     model:VQVAE, # in any mode; it is left as it was
     x:Tensor, # pictures, (b, 3, size, size) in [-1, 1]
@@ -184,7 +186,7 @@ def reconstructions(
     model.train(was)
     return show_rows({'originals': x, 'reconstructions': x_rec}, path=path)
 
-# %% ../nbs/05_train.ipynb #c8ebe8f8
+# %% ../nbs/05_train.ipynb #0beb64fa
 class Pictures(Callback):
     "Every few hundred steps: reconstructions of the same held-out pictures, and the codes' use, to the loggers"
     def __init__(self,
@@ -199,7 +201,7 @@ class Pictures(Callback):
         log_figure(trainer, 'reconstructions', reconstructions(module.model, torch.stack([val[i] for i in range(min(self.n, len(val)))])))
         log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts).figure)
 
-# %% ../nbs/05_train.ipynb #bccc869c
+# %% ../nbs/05_train.ipynb #4e3c4f36
 class SaveOnStop(Callback):
     "When training is cut short, write `stopped.ckpt` and print the command that takes it up"
     def __init__(self,
@@ -214,11 +216,11 @@ class SaveOnStop(Callback):
         argv = [a for i,a in enumerate(self.argv) if not (a.startswith('--ckpt_path') or i and self.argv[i-1] == '--ckpt_path')]
         print(f"\nStopped at step {trainer.global_step}. To go on:\n  anime_vq_train {shlex.join([*argv, '--ckpt_path', str(self.file)])}", flush=True)
 
-# %% ../nbs/05_train.ipynb #370f7b62
+# %% ../nbs/05_train.ipynb #1b768985
 class RunOptions:
     "Where a run writes, and how often"
     def __init__(self,
-        out:str='runs', # folder of all runs; each gets a numbered folder `out/name/0`, `1`, …
+        out:str='runs', # folder of all runs; each gets a numbered folder out/name/0, 1, …
         name:str='vqvae', # name of the experiment
         ckpt_every:int=10_000, # steps between periodic checkpoints, all kept
         pictures_every:int=500, # steps between reconstructions in the logs
@@ -232,7 +234,7 @@ class RunOptions:
         n = [int(p.name) for p in (Path(self.out)/self.name).glob('*') if p.name.isdigit()]
         return Path(self.out)/self.name/str(max(n, default=-1) + 1)
 
-# %% ../nbs/05_train.ipynb #1b768985
+# %% ../nbs/05_train.ipynb #b02efb75
 def run_callbacks(
     run:RunOptions,
     folder:Path, # of this run
@@ -248,7 +250,7 @@ def run_callbacks(
     if run.stop_on: cbs.append(EarlyStopping(run.stop_on, patience=run.stop_patience))
     return cbs
 
-# %% ../nbs/05_train.ipynb #b44f2efd
+# %% ../nbs/05_train.ipynb #445693a1
 def config_names() -> list:
     "Names of the configurations that come with the package"
     return sorted(p.name[:-5] for p in files('anime_vq_nb').joinpath('configs').iterdir() if p.name.endswith('.yaml'))
@@ -268,13 +270,13 @@ def named_configs(
     argv = [x for a in argv for x in (a.split('=', 1) if a.startswith(('--config=', '-c=')) else [a])]
     return [find_config(a) if i and argv[i-1] in ('--config', '-c') else a for i,a in enumerate(argv)]
 
-# %% ../nbs/05_train.ipynb #2fdaac12
+# %% ../nbs/05_train.ipynb #1cab5fed
 def auto_precision() -> str: # one of Lightning's names
     "16-bit mixed precision on a GPU, bfloat16 where it has that; 32-bit elsewhere"
     if not torch.cuda.is_available(): return '32-true'
     return 'bf16-mixed' if torch.cuda.is_bf16_supported() else '16-mixed'
 
-# %% ../nbs/05_train.ipynb #1cab5fed
+# %% ../nbs/05_train.ipynb #eac82657
 def add_help(
     parser, # of LightningCLI
     where:str, # prefix of the arguments, such as 'model'
@@ -285,7 +287,7 @@ def add_help(
     for action in parser._actions:
         if action.dest in notes: action.help = notes[action.dest].replace('%', '%%') + ' (default: %(default)s)'
 
-# %% ../nbs/05_train.ipynb #eac82657
+# %% ../nbs/05_train.ipynb #ec5139cd
 class TrainCLI(LightningCLI):
     "LightningCLI with docments as help, errors in one line, and a folder for each run"
     def add_arguments_to_parser(self, parser):
@@ -302,7 +304,12 @@ class TrainCLI(LightningCLI):
 
     @staticmethod
     def subcommands(): return {k: v | {'weights_only'} for k,v in LightningCLI.subcommands().items() if k != 'predict'}
-    def fit(self, **kw): self.trainer.fit(**kw, weights_only=True) # nothing is unpickled from a checkpoint
+    def before_fit(self): self.started = time.time()
+    def fit(self, **kw):
+        try: self.trainer.fit(**kw, weights_only=True) # nothing is unpickled from a checkpoint
+        except (AvatarError, RuntimeError):
+            if not self.trainer.global_step: shutil.rmtree(self.folder, ignore_errors=True) # a run that never began
+            raise
     def validate(self, **kw): self.trainer.validate(**kw, weights_only=True)
     def test(self, **kw): self.trainer.test(**kw, weights_only=True)
 
@@ -322,9 +329,9 @@ class TrainCLI(LightningCLI):
             if cfg.logger in (None, True): kw['logger'] = [CSVLogger(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
         return super().instantiate_trainer(**kw)
 
-# %% ../nbs/05_train.ipynb #fa657bc2
+# %% ../nbs/05_train.ipynb #cb019461
 def summary(
-    metrics:dict, # of `Trainer.validate`: names such as 'val/psnr'
+    metrics:dict, # of Trainer.validate: names such as 'val/psnr'
     n_codes:int, # K
     perc_name:str=None, # name of the perceptual distance, if there was one
 ) -> str: # a small table
@@ -334,7 +341,32 @@ def summary(
     if perc_name: rows[perc_name] = f"{metrics['val/perc']:.4f}"
     return '\n'.join(f'  {k:28}{v}' for k,v in rows.items())
 
-# %% ../nbs/05_train.ipynb #ea780213
+# %% ../nbs/05_train.ipynb #c7641d95
+def commit() -> str:
+    "The checkout's commit, with a + if it has been changed since; the package's version where there is no checkout"
+    git = lambda *a: subprocess.run(['git', '-C', str(files('anime_vq_nb')), *a], capture_output=True, text=True)
+    if not shutil.which('git') or (head := git('rev-parse', '--short', 'HEAD')).returncode: return f'version {version("anime_vq_nb")}'
+    return head.stdout.strip() + '+'*bool(git('status', '--porcelain', '-uno').stdout.strip())
+
+def hardware() -> str:
+    "What the run runs on"
+    if torch.cuda.is_available(): return f'{torch.cuda.device_count()} × {torch.cuda.get_device_name()}'
+    return f'{os.cpu_count()} CPU cores ({platform.machine()}), no GPU'
+
+# %% ../nbs/05_train.ipynb #6920c1d7
+def make_record(
+    argv:list, # arguments of the command
+    trainer:L.Trainer, # after training
+    metrics:dict, # name → number
+    minutes:float, # that training took
+) -> dict: # plain values
+    "What was run, on what, and what came out"
+    dm, module = trainer.datamodule, trainer.lightning_module
+    return dict(command='anime_vq_train ' + shlex.join(argv), commit=commit(), date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(),
+                torch=torch.__version__, data=dict(store=str(dm.store_path), size=dm.hparams.size, train=len(dm.train_ds), held_out=len(dm.val_ds)),
+                steps=trainer.global_step, minutes=round(minutes, 1), n_codes=module.model.quantizer.n_codes, metrics=metrics)
+
+# %% ../nbs/05_train.ipynb #9842536f
 @patch
 def after_fit(self:TrainCLI):
     "Measure and save the best checkpoint, and say where things lie"
@@ -344,17 +376,19 @@ def after_fit(self:TrainCLI):
     module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)['state_dict'])
     metrics, = trainer.validate(module, trainer.datamodule, verbose=False, weights_only=True)
     if not trainer.is_global_zero: return
+    record = make_record(self.argv, trainer, metrics, (time.time() - self.started)/60)
+    (folder/'record.json').write_text(json.dumps(record, indent=1))
     val = trainer.datamodule.val_ds
     module.model.save_pretrained(folder/'pretrained')
     plt.close(reconstructions(module.model, torch.stack([val[i] for i in range(min(8, len(val)))]), folder/'reconstructions.png'))
     perc = module.loss.perceptual
     print(f"\n{Path(best).name} after {trainer.global_step} steps, on {len(val)} held-out pictures\n"
           f"{summary(metrics, module.model.quantizer.n_codes, perc and perc.name)}\n")
-    for what,path in {'look': 'reconstructions.png', 'use': 'pretrained', 'checkpoint': f'checkpoints/{Path(best).name}', 'numbers': 'metrics.csv'}.items():
+    for what,path in {'look': 'reconstructions.png', 'use': 'pretrained', 'checkpoint': f'checkpoints/{Path(best).name}', 'numbers': 'metrics.csv', 'record': 'record.json'}.items():
         print(f'  {what:12}{folder/path}')
     print(f"  {'curves':12}tensorboard --logdir {folder}")
 
-# %% ../nbs/05_train.ipynb #c7641d95
+# %% ../nbs/05_train.ipynb #6c846c34
 def train_cli(
     argv:list=None, # arguments; those of the process by default
 ):
@@ -362,7 +396,7 @@ def train_cli(
     if argv is None: plt.switch_backend('agg') # no windows
     try:
         TrainCLI(VQVAEModel, AnimeDataModule, seed_everything_default=0, auto_configure_optimizers=False, load_from_checkpoint_support=False,
-                 parser_kwargs=dict(exit_on_error=False), args=sys.argv[1:] if argv is None else argv)
+                 parser_kwargs=dict(exit_on_error=False, allow_abbrev=False), args=sys.argv[1:] if argv is None else argv)
     except AvatarError as e: sys.exit(f'anime_vq_train: {e}')
     except RuntimeError as e:
         if 'loading state_dict' not in str(e): raise
