@@ -27,6 +27,7 @@ def run_one(path: Path, also: set):
     os.environ['IN_TEST'] = '1' # as nbdev_test does
     os.chdir(NBS)
     nb, shell = read_nb(path), CaptureShell(path='.')
+    shell.run("from matplotlib_inline.backend_inline import set_matplotlib_formats as f; f('png'); del f") # small: one pixel for one
     for i,cell in enumerate(nb.cells):
         if cell.cell_type != 'code': continue
         flags = {m.split(':')[0] for m in FLAGS.findall(cell.source)}

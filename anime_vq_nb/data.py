@@ -111,7 +111,7 @@ def show_rows(
 ) -> plt.Figure:
     "Rows of pictures under captions, one row a step"
     n = max(len(v) for v in rows.values())
-    fig, axs = plt.subplots(len(rows), 1, figsize=(n*scale, len(rows)*(scale + .28)), squeeze=False, layout='constrained', dpi=80)
+    fig, axs = plt.subplots(len(rows), 1, figsize=(n*scale, len(rows)*(scale + .28)), squeeze=False, layout='constrained', dpi=90)
     for ax,(caption,ims) in zip(axs[:,0], rows.items()):
         ims = ims if ims.dtype == torch.uint8 else to_uint8(ims)
         ax.imshow(make_grid(ims.cpu(), nrow=n, padding=2, pad_value=255).permute(1, 2, 0))
@@ -164,7 +164,8 @@ class AvatarStore(Dataset):
             raise AvatarError(f"{path} is damaged: {len(self.images)} pictures, {len(self.manifest)} rows; prepare it again")
 
     @property
-    def size(self) -> int: return self.info['size']
+    def size(self) -> int: # side in pixels
+        return self.info['size']
     def __len__(self): return len(self.images)
     def __getitem__(self, i) -> Tensor: # uint8 (3, size, size)
         return torch.from_numpy(self.images[i].copy()).permute(2, 0, 1)
@@ -347,26 +348,14 @@ class AnimeDataModule(L.LightningDataModule):
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
 
-    @property
-    def store_path(self) -> Path: # where the store lies, or will lie
-        hp = self.hparams
-        return demo_path(hp.root, hp.n_demo, hp.size, hp.seed) if hp.data == 'demo' else Path(hp.data)
+# %% ../nbs/00_data.ipynb #2113b249
+@patch(as_prop=True)
+def store_path(self:AnimeDataModule) -> Path:
+    "Where the store lies, or will lie"
+    hp = self.hparams
+    return demo_path(hp.root, hp.n_demo, hp.size, hp.seed) if hp.data == 'demo' else Path(hp.data)
 
-    def setup(self, stage:str=None):
-        hp, store = self.hparams, AvatarStore(self.store_path)
-        if store.size != hp.size:
-            raise AvatarError(f"{hp.data} holds pictures of {store.size}×{store.size}, but size is {hp.size}; "
-                              f"set --data.size {store.size}, or prepare again with --size {hp.size}")
-        val = np.array([in_validation(s, hp.val_frac, hp.seed) for s in store.manifest.sha256])
-        self.train_ds = AvatarDataset(store, np.flatnonzero(~val), augmentations(hp.flip, hp.jitter))
-        self.val_ds = AvatarDataset(store, np.flatnonzero(val))
-        if len(self.train_ds) < hp.batch_size:
-            raise AvatarError(f"batch_size is {hp.batch_size}, but only {len(self.train_ds)} pictures are left to train on; "
-                              "set a smaller --data.batch_size, or give more pictures")
-        if not len(self.val_ds):
-            raise AvatarError(f"none of the {len(store)} pictures is held out with val_frac {hp.val_frac}; set a larger --data.val_frac, or give more pictures")
-
-# %% ../nbs/00_data.ipynb #921b7285
+# %% ../nbs/00_data.ipynb #ce1bc5ae
 @patch
 def prepare_data(self:AnimeDataModule):
     "Draw and prepare the demo avatars, where they are asked for and not there yet"
@@ -376,7 +365,26 @@ def prepare_data(self:AnimeDataModule):
     prepare(raw, dst, hp.size)
     shutil.rmtree(raw)
 
-# %% ../nbs/00_data.ipynb #ce1bc5ae
+# %% ../nbs/00_data.ipynb #5f728e8d
+@patch
+def setup(self:AnimeDataModule,
+    stage:str=None, # Lightning's; all stages are alike
+):
+    "Open the store and split it; raises `AvatarError` for a wrong size, a batch that is too large, or nothing held out"
+    hp, store = self.hparams, AvatarStore(self.store_path)
+    if store.size != hp.size:
+        raise AvatarError(f"{hp.data} holds pictures of {store.size}×{store.size}, but size is {hp.size}; "
+                          f"set --data.size {store.size}, or prepare again with --size {hp.size}")
+    val = np.array([in_validation(s, hp.val_frac, hp.seed) for s in store.manifest.sha256])
+    self.train_ds = AvatarDataset(store, np.flatnonzero(~val), augmentations(hp.flip, hp.jitter))
+    self.val_ds = AvatarDataset(store, np.flatnonzero(val))
+    if len(self.train_ds) < hp.batch_size:
+        raise AvatarError(f"batch_size is {hp.batch_size}, but only {len(self.train_ds)} pictures are left to train on; "
+                          "set a smaller --data.batch_size, or give more pictures")
+    if not len(self.val_ds):
+        raise AvatarError(f"none of the {len(store)} pictures is held out with val_frac {hp.val_frac}; set a larger --data.val_frac, or give more pictures")
+
+# %% ../nbs/00_data.ipynb #a4f05369
 def _loader(self, ds, **kw):
     hp = self.hparams
     return DataLoader(ds, hp.batch_size, num_workers=hp.num_workers, persistent_workers=hp.num_workers > 0, pin_memory=torch.cuda.is_available(), **kw)

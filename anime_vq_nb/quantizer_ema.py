@@ -73,7 +73,7 @@ def spread_out(
     "k-means++: vectors to start centres at, drawn far from each other"
     centres = [z[torch.randint(len(z), (1,), generator=gen).item()]]
     far = (z - centres[0]).square().sum(1)
-    for _ in range(k - 1):
+    for _ in tqdm(range(k - 1), desc='spreading codes', disable=k < 512, leave=False):
         centres.append(z[torch.multinomial(far.cpu() + 1e-12, 1, generator=gen).item()])
         far = torch.minimum(far, (z - centres[-1]).square().sum(1))
     return torch.stack(centres)
@@ -91,7 +91,7 @@ def kmeans(
     gen = torch.Generator().manual_seed(seed)
     sample = lambda n: z[torch.randperm(len(z), generator=gen)[:n].to(z.device)]
     centres = spread_out(sample(32*k), k, gen) # a sample will do for the start
-    for _ in range(iters):
+    for _ in tqdm(range(iters), desc='k-means', disable=k < 512, leave=False):
         idx = nearest(z, centres)
         counts = histogram(idx, k)
         centres = torch.zeros_like(centres).index_add_(0, idx, z)/counts.clamp(min=1)[:,None]
@@ -137,9 +137,6 @@ class VectorQuantizerEMA(nn.Module):
             self.register_buffer('sums', codes.clone())
         self.register_buffer('counts', torch.ones(n_codes))
 
-    def vectors(self, z) -> Tensor: # (b, c_latent, h, w) → (b*h*w, dim), float32
-        return self.proj_in(z).float().permute(0, 2, 3, 1).reshape(-1, self.dim)
-
     def forward(self, z): # (b, c_latent, h, w)
         flat = self.vectors(z)
         with torch.autocast(z.device.type, enabled=False):
@@ -153,6 +150,13 @@ class VectorQuantizerEMA(nn.Module):
         return VQOutput(z_q, idx.view(b, h, w), commit, codebook, perplexity(histogram(idx, self.n_codes)))
 
 # %% ../nbs/02_quantizer_ema.ipynb #82434ecb
+@patch
+def vectors(self:VectorQuantizerEMA,
+    z:Tensor, # (b, c_latent, h, w)
+) -> Tensor: # (b*h*w, dim), float32
+    "Latents as a list of vectors, projected to the codes' dimension"
+    return self.proj_in(z).float().permute(0, 2, 3, 1).reshape(-1, self.dim)
+
 @patch
 def update(self:VectorQuantizerEMA,
     z:Tensor, # (n, dim), the batch's vectors

@@ -26,6 +26,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torchmetrics.image import PeakSignalNoiseRatio
+from tqdm.auto import tqdm
 
 from .data import AnimeDataModule, AvatarError, show_rows
 from .decoder import VQVAE
@@ -156,7 +157,7 @@ def on_train_start(self:VQVAEModel):
     n, latents = self.hparams.kmeans_images, []
     if not n or self.global_step: return
     self.model.eval()
-    for batch in self.trainer.train_dataloader:
+    for batch in tqdm(self.trainer.train_dataloader, desc='latents for k-means', disable=n < 512, leave=False):
         with self.trainer.precision_plugin.forward_context(): latents.append(self.model.encoder(batch.to(self.device)).float())
         if sum(map(len, latents)) >= n: break
     self.model.quantizer.start_from(torch.cat(latents)[:n])
@@ -272,11 +273,11 @@ def named_configs(
 
 # %% ../nbs/05_train.ipynb #1cab5fed
 def auto_precision() -> str: # one of Lightning's names
-    "16-bit mixed precision on a GPU, bfloat16 where it has that; 32-bit elsewhere"
-    if not torch.cuda.is_available(): return '32-true'
-    return 'bf16-mixed' if torch.cuda.is_bf16_supported() else '16-mixed'
+    "16-bit mixed precision where the hardware computes in it, bfloat16 rather than float16; else 32-bit"
+    if torch.cuda.is_available(): return 'bf16-mixed' if torch.cuda.is_bf16_supported() else '16-mixed'
+    return 'bf16-mixed' if torch.ops.mkldnn._is_mkldnn_bf16_supported() else '32-true' # halves the memory on a CPU, too
 
-# %% ../nbs/05_train.ipynb #eac82657
+# %% ../nbs/05_train.ipynb #ec5139cd
 def add_help(
     parser, # of LightningCLI
     where:str, # prefix of the arguments, such as 'model'
@@ -287,10 +288,14 @@ def add_help(
     for action in parser._actions:
         if action.dest in notes: action.help = notes[action.dest].replace('%', '%%') + ' (default: %(default)s)'
 
-# %% ../nbs/05_train.ipynb #ec5139cd
+# %% ../nbs/05_train.ipynb #fa657bc2
 class TrainCLI(LightningCLI):
     "LightningCLI with docments as help, errors in one line, and a folder for each run"
+    @staticmethod
+    def subcommands(): return {k: v | {'weights_only'} for k,v in LightningCLI.subcommands().items() if k != 'predict'}
+
     def add_arguments_to_parser(self, parser):
+        "Options of the run; one size for data and model; help from docments"
         parser.add_class_arguments(RunOptions, 'run')
         parser.link_arguments('data.size', 'model.size')
         add_help(parser, 'model', VQVAE.__init__, VQVAEModel.__init__)
@@ -298,38 +303,51 @@ class TrainCLI(LightningCLI):
         add_help(parser, 'run', RunOptions.__init__)
 
     def parse_arguments(self, parser, args):
+        "Read the arguments; raises `AvatarError` for those that do not fit"
         self.argv = list(args)
         try: self.config = parser.parse_args(named_configs(args))
         except ArgumentError as e: raise AvatarError(' '.join(str(e).split())) from None
 
-    @staticmethod
-    def subcommands(): return {k: v | {'weights_only'} for k,v in LightningCLI.subcommands().items() if k != 'predict'}
-    def before_fit(self): self.started = time.time()
-    def fit(self, **kw):
-        try: self.trainer.fit(**kw, weights_only=True) # nothing is unpickled from a checkpoint
-        except (AvatarError, RuntimeError):
-            if not self.trainer.global_step: shutil.rmtree(self.folder, ignore_errors=True) # a run that never began
-            raise
-    def validate(self, **kw): self.trainer.validate(**kw, weights_only=True)
-    def test(self, **kw): self.trainer.test(**kw, weights_only=True)
-
-    def _parse_ckpt_path(self): # a checkpoint must fit what was asked for, not replace it
+    def _parse_ckpt_path(self): # overridden: a checkpoint must fit what was asked for, not replace it
         path = self.config[self.config.subcommand].get('ckpt_path')
         if path and not Path(path).is_file(): raise AvatarError(f"there is no checkpoint {path}; look in runs/NAME/NUMBER/checkpoints")
 
-    def instantiate_trainer(self, **kw):
-        cfg, fit = self._get(self.config_init, 'trainer'), self.subcommand == 'fit'
-        if cfg.precision is None: kw['precision'] = auto_precision()
-        if not fit: self.save_config_callback = None
-        if not fit and cfg.logger is None: kw['logger'] = False
-        if fit:
-            run = self._get(self.config_init, 'run')
-            self.folder = run.new_folder()
-            self.trainer_defaults['callbacks'] = run_callbacks(run, self.folder, bool(self.model.loss.perceptual), self.argv)
-            if cfg.logger in (None, True): kw['logger'] = [CSVLogger(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
-        return super().instantiate_trainer(**kw)
+# %% ../nbs/05_train.ipynb #ea780213
+@patch
+def instantiate_trainer(self:TrainCLI, **kw):
+    "A trainer with our precision, loggers and callbacks where none are configured"
+    cfg, fit = self._get(self.config_init, 'trainer'), self.subcommand == 'fit'
+    if cfg.precision is None: kw['precision'] = auto_precision()
+    if not fit: self.save_config_callback = None
+    if not fit and cfg.logger is None: kw['logger'] = False
+    if fit:
+        run = self._get(self.config_init, 'run')
+        self.folder = run.new_folder()
+        self.trainer_defaults['callbacks'] = run_callbacks(run, self.folder, bool(self.model.loss.perceptual), self.argv)
+        if cfg.logger in (None, True): kw['logger'] = [CSVLogger(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
+    return LightningCLI.instantiate_trainer(self, **kw)
 
-# %% ../nbs/05_train.ipynb #cb019461
+# %% ../nbs/05_train.ipynb #c7641d95
+@patch
+def fit(self:TrainCLI, **kw):
+    "Train; a run that never began leaves nothing behind"
+    self.started = time.time()
+    try: self.trainer.fit(**kw, weights_only=True)
+    except (AvatarError, RuntimeError):
+        if not self.trainer.global_step: shutil.rmtree(self.folder, ignore_errors=True)
+        raise
+
+@patch
+def validate(self:TrainCLI, **kw):
+    "Measure a checkpoint"
+    self.trainer.validate(**kw, weights_only=True)
+
+@patch
+def test(self:TrainCLI, **kw):
+    "The same: the test split is the validation split"
+    self.trainer.test(**kw, weights_only=True)
+
+# %% ../nbs/05_train.ipynb #6920c1d7
 def summary(
     metrics:dict, # of Trainer.validate: names such as 'val/psnr'
     n_codes:int, # K
@@ -341,7 +359,7 @@ def summary(
     if perc_name: rows[perc_name] = f"{metrics['val/perc']:.4f}"
     return '\n'.join(f'  {k:28}{v}' for k,v in rows.items())
 
-# %% ../nbs/05_train.ipynb #c7641d95
+# %% ../nbs/05_train.ipynb #6c846c34
 def commit() -> str:
     "The checkout's commit, with a + if it has been changed since; the package's version where there is no checkout"
     git = lambda *a: subprocess.run(['git', '-C', str(files('anime_vq_nb')), *a], capture_output=True, text=True)
@@ -353,7 +371,7 @@ def hardware() -> str:
     if torch.cuda.is_available(): return f'{torch.cuda.device_count()} × {torch.cuda.get_device_name()}'
     return f'{os.cpu_count()} CPU cores ({platform.machine()}), no GPU'
 
-# %% ../nbs/05_train.ipynb #6920c1d7
+# %% ../nbs/05_train.ipynb #2b9ec5da
 def make_record(
     argv:list, # arguments of the command
     trainer:L.Trainer, # after training
@@ -366,13 +384,14 @@ def make_record(
                 torch=torch.__version__, data=dict(store=str(dm.store_path), size=dm.hparams.size, train=len(dm.train_ds), held_out=len(dm.val_ds)),
                 steps=trainer.global_step, minutes=round(minutes, 1), n_codes=module.model.quantizer.n_codes, metrics=metrics)
 
-# %% ../nbs/05_train.ipynb #9842536f
+# %% ../nbs/05_train.ipynb #5500058e
 @patch
 def after_fit(self:TrainCLI):
     "Measure and save the best checkpoint, and say where things lie"
     trainer, module, folder = self.trainer, self.model, self.folder
+    if trainer.fast_dev_run: return
     trainer.save_checkpoint(folder/'checkpoints'/'last.ckpt')
-    best = trainer.checkpoint_callbacks[0].best_model_path or str(folder/'checkpoints'/'last.ckpt')
+    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == 'val/rec'), '') or str(folder/'checkpoints'/'last.ckpt')
     module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)['state_dict'])
     metrics, = trainer.validate(module, trainer.datamodule, verbose=False, weights_only=True)
     if not trainer.is_global_zero: return
@@ -388,7 +407,7 @@ def after_fit(self:TrainCLI):
         print(f'  {what:12}{folder/path}')
     print(f"  {'curves':12}tensorboard --logdir {folder}")
 
-# %% ../nbs/05_train.ipynb #6c846c34
+# %% ../nbs/05_train.ipynb #bb3e9a8e
 def train_cli(
     argv:list=None, # arguments; those of the process by default
 ):
