@@ -403,9 +403,9 @@ def after_fit(self:TrainCLI):
     perc = module.loss.perceptual
     print(f"\n{Path(best).name} after {trainer.global_step} steps, on {len(val)} held-out pictures\n"
           f"{summary(metrics, module.model.quantizer.n_codes, perc and perc.name)}\n")
-    for what,path in {'look': 'reconstructions.png', 'use': 'pretrained', 'checkpoint': f'checkpoints/{Path(best).name}', 'numbers': 'metrics.csv', 'record': 'record.json'}.items():
-        print(f'  {what:12}{folder/path}')
-    print(f"  {'curves':12}tensorboard --logdir {folder}")
+    lies = dict(look=folder/'reconstructions.png', use=folder/'pretrained', checkpoint=os.path.relpath(best), numbers=folder/'metrics.csv',
+                record=folder/'record.json', curves=f'tensorboard --logdir {folder}')
+    print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
 # %% ../nbs/05_train.ipynb #bb3e9a8e
 def train_cli(
