@@ -403,8 +403,9 @@ def after_fit(self:TrainCLI):
     perc = module.loss.perceptual
     print(f"\n{Path(best).name} after {trainer.global_step} steps, on {len(val)} held-out pictures\n"
           f"{summary(metrics, module.model.quantizer.n_codes, perc and perc.name)}\n")
-    lies = dict(look=folder/'reconstructions.png', use=folder/'pretrained', checkpoint=os.path.relpath(best), numbers=folder/'metrics.csv',
-                record=folder/'record.json', curves=f'tensorboard --logdir {folder}')
+    lies = dict(look=folder/'reconstructions.png', use=folder/'pretrained', checkpoint=os.path.relpath(best), record=folder/'record.json')
+    if (folder/'metrics.csv').is_file(): lies.update(numbers=folder/'metrics.csv') # not so with loggers of the user's own
+    if any(isinstance(l, TensorBoardLogger) for l in trainer.loggers): lies.update(curves=f'tensorboard --logdir {folder}')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
 # %% ../nbs/05_train.ipynb #bb3e9a8e
