@@ -9,7 +9,7 @@ __all__ = ['STYLES', 'BACKGROUNDS', 'SUFFIXES', 'prepare_cli', 'AvatarError', 'c
            'AvatarDataset', 'demo_path', 'AnimeDataModule']
 
 # %% ../nbs/00_data.ipynb #d30ad121
-import csv, hashlib, io, json, os, shutil, sys
+import hashlib, io, json, os, shutil, sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -301,7 +301,7 @@ def augmentations(
     flip:float=.5, # probability of a horizontal flip
     jitter:float=.1, # colour jitter: brightness, contrast and saturation change by up to this part; 0 for none
 ) -> v2.Compose: # uint8 (3, h, w) → uint8 (3, h, w)
-    "The plan's light augmentations: flip and colour jitter"
+    "Light augmentations: flip and colour jitter"
     return v2.Compose([v2.RandomHorizontalFlip(flip)] + ([v2.ColorJitter(jitter, jitter, jitter)] if jitter else []))
 
 # %% ../nbs/00_data.ipynb #fdd4a41a

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .data import AvatarError
 from .encoder import Encoder, cost_table, level_sides, make_act, make_blocks, make_norm
-from .quantizer_ema import VectorQuantizerEMA, VQOutput
+from .quantizer_ema import VectorQuantizerEMA
 
 # %% ../nbs/03_decoder.ipynb #dad7e77a
 class Upsample(nn.Module):

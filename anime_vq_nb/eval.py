@@ -15,8 +15,6 @@ from io import StringIO
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -146,7 +144,7 @@ def as_markdown(
     a, m = result['about'], result['metrics']
     unit = {'PSNR': ' dB', 'usage': ' of the codes', 'perplexity': f" of {len(result['histogram'])}"}
     rows = '\n'.join(f'| {k} | {v:.4g}{unit.get(k, "")} |' for k,v in m.items())
-    few = '' if a['pictures'] >= 2048 or not a['resize_for_frechet'] else f"\nFewer than 2048 pictures: the Fréchet distance is biased upwards, compare it only at equal numbers.\n"
+    few = '' if a['pictures'] >= 2048 or not a['resize_for_frechet'] else "\nFewer than 2048 pictures: the Fréchet distance is biased upwards, compare it only at equal numbers.\n"
     return (f"`{ckpt}` on {a['pictures']} pictures of {a['size']}×{a['size']} from `{data}`\n\n| metric | value |\n|---|---|\n{rows}\n{few}\n"
             f"Measured with {', '.join(f'{k} {v}' for k,v in a['libraries'].items())}; pictures rounded to 8 bits"
             + (f"; resized for the Fréchet distance: {a['resize_for_frechet']}" if a['resize_for_frechet'] else '') + '.\n')

@@ -13,7 +13,6 @@ from urllib.error import URLError
 import lpips
 import torch
 import torch.nn.functional as F
-from fastcore.basics import patch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import VGG16_Weights

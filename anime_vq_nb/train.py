@@ -36,15 +36,14 @@ from .quantizer_ema import CodebookUsage, plot_usage
 # %% ../nbs/05_train.ipynb #7d2eadd3
 def warmup_cosine(
     step:int, # steps done
-    total:int, # steps in all
+    total:int, # steps in all, warm-up included
     warmup:int, # steps of warm-up
     lr:float, # rate after the warm-up
     start:float, # rate at step 0
     end:float, # rate at the last step
 ) -> float: # learning rate
-    "Linear warm-up, then a cosine; constant after the warm-up for `total=None`"
+    "Linear warm-up, then half a cosine; `end` from `total` on"
     if step < warmup: return start + (lr - start)*step/warmup
-    if total is None: return lr
     t = min(1., (step - warmup)/max(1, total - warmup))
     return end + (lr - end)*(1 + torch.cos(torch.tensor(torch.pi*t)).item())/2
 
