@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['eval_cli', 'reconstruct_cli', 'sample_cli', 'load_checkpoint', 'load_model', 'held_out', 'frechet', 'make_metrics',
-           'update_metrics', 'evaluate', 'as_markdown', 'compare_rows', 'eval_run', 'reconstruct', 'position_counts',
-           'draw_codes', 'sample']
+           'update_metrics', 'evaluate', 'as_markdown', 'compare_rows', 'eval_run', 'given_pictures', 'reconstruct',
+           'position_counts', 'draw_codes', 'sample']
 
 # %% ../nbs/06_eval.ipynb #b05a5ecf
 import inspect, json
+from functools import partial
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from io import StringIO
@@ -25,7 +26,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchvision.transforms.v2.functional import to_pil_image
 from tqdm.auto import tqdm
 
-from .data import AvatarDataset, AvatarError, AvatarStore, cli, find_pictures, in_validation, normalize, read_picture, show_rows, to_uint8
+from .data import AvatarDataset, AvatarError, AvatarStore, SUFFIXES, cli, in_validation, load_file, normalize, open_source, read_picture, show_rows, to_uint8, whole_batch
 from .decoder import VQVAE
 from .losses import PerceptualLoss
 from .quantizer_ema import CodebookUsage, plot_usage
@@ -68,7 +69,7 @@ def held_out(
     store = AvatarStore(data)
     if store.size != size: raise AvatarError(f"{data} holds pictures of {store.size}×{store.size}, the model takes {size}×{size}; prepare them with --size {size}")
     if split not in ('val', 'all'): raise AvatarError(f"split is {split!r}; it can be 'val' or 'all'")
-    idx = [i for i,s in enumerate(store.manifest.sha256) if split == 'all' or in_validation(s, val_frac, seed)]
+    idx = [i for i,s in enumerate(store.manifest.key) if split == 'all' or in_validation(s, val_frac, seed)]
     if not idx: raise AvatarError(f"none of the {len(store)} pictures in {data} is held out with val_frac {val_frac}; use --split all")
     return AvatarDataset(store, idx)
 
@@ -125,7 +126,7 @@ def evaluate(
     dev, (ms, resize) = next(model.parameters()).device, make_metrics(perc, extractor)
     use = CodebookUsage(model.quantizer.n_codes).to(dev)
     for m in [*ms.values(), perc]: m is not None and m.to(dev)
-    for x in tqdm(DataLoader(ds, batch_size), desc='measuring', disable=len(ds) < 500):
+    for x in tqdm(DataLoader(ds, batch_size, collate_fn=whole_batch), desc='measuring', disable=len(ds) < 500):
         x, idx = x.to(dev), model.encode(x.to(dev))
         use.update(idx)
         update_metrics(ms, x, normalize(to_uint8(model.decode(idx))), perc)
@@ -190,31 +191,42 @@ def eval_run(
 eval_cli = cli(eval_run, 'anime_vq_eval')
 
 # %% ../nbs/06_eval.ipynb #b7fd4609
+def given_pictures(
+    src:str, # a picture, or pictures from any source that prepare takes
+    size:int, # side in pixels, for demo avatars
+) -> tuple: # (pairs of a path and the bytes, or a function that gives them; lines on those that cannot be taken)
+    "Pictures to work on"
+    if Path(src).suffix.lower() in SUFFIXES and Path(src).is_file(): return [(Path(src).name, partial(load_file, src))], []
+    s = open_source(src, size)
+    return ((p, d or partial(s.load, p)) for p,d in s.read(set(s.items))), [f"  {r['path']}: {r['reason']}: {r['detail']}" for r in s.bad]
+
+# %% ../nbs/06_eval.ipynb #c2441b2f
 def reconstruct(
     ckpt:str, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub
-    src:str, # a picture, or a folder of pictures
+    src:str, # a picture, or pictures from any source that prepare takes
     out:str='reconstructed', # folder for the PNGs: original left, reconstruction right
-    fit:str='pad', # make it a square: 'pad' keeps the whole picture, 'crop' cuts the longer side
+    fit:str='pad', # make it a square: 'pad' keeps the whole picture, 'crop' and 'top' cut the longer side
     background:str='white', # colour behind transparent pixels and of the padding
 ) -> str: # what was written
     "Reconstruct pictures, side by side with the originals"
-    model, src, out, bad, n = load_model(ckpt), Path(src), Path(out), [], 0
-    root, paths = (src.parent, [Path(src.name)]) if src.is_file() else (src, find_pictures(src))
-    for path in tqdm(paths, desc='reconstructing', disable=len(paths) < 50):
-        pixels, note = read_picture(root/path, size=model.size, fit=fit, background=background)
+    model, out, n = load_model(ckpt), Path(out), 0
+    pictures, bad = given_pictures(src, model.size)
+    for path,data in tqdm(pictures, desc='reconstructing', delay=2):
+        row, pixels = read_picture(data, path, size=model.size, fit=fit, background=background)
         if pixels is None:
-            bad.append(f"  {path}: {note['reason']}: {note['detail']}")
+            bad.append(f"  {path}: {row['reason']}: {row['detail']}")
             continue
         x, n = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None], n + 1
         x_rec = to_uint8(model.decode(model.encode(normalize(x).to(next(model.parameters()).device)))).cpu()
-        (out/path).parent.mkdir(parents=True, exist_ok=True)
-        to_pil_image(torch.cat([x, x_rec], 3)[0]).save(out/path.with_name(path.name + '.png'))
-    if not n: raise AvatarError(f"none of the {len(paths)} pictures in {src} could be read; the first:{bad[0]}")
+        png = out/'/'.join(p for p in path.split('/') if p not in ('', '.', '..')) # a table may name files elsewhere
+        png.parent.mkdir(parents=True, exist_ok=True)
+        to_pil_image(torch.cat([x, x_rec], 3)[0]).save(png.with_name(png.name + '.png'))
+    if not n: raise AvatarError(f"none of the {len(bad)} pictures in {src} could be read; the first:{bad[0]}")
     return '\n'.join([f'{n} pictures from {src} through {ckpt}, {model.size}×{model.size}, written to {out}'] + (['Not readable:', *bad] if bad else []))
 
 reconstruct_cli = cli(reconstruct, 'anime_vq_reconstruct')
 
-# %% ../nbs/06_eval.ipynb #f1c06df7
+# %% ../nbs/06_eval.ipynb #521493fb
 def position_counts(
     model:VQVAE, # in eval mode
     ds, # pictures
@@ -222,9 +234,9 @@ def position_counts(
 ) -> Tensor: # (s, s, K), float32
     "How often each code is picked at each position of the grid"
     dev, k = next(model.parameters()).device, model.quantizer.n_codes
-    return sum(F.one_hot(model.encode(x.to(dev)), k).sum(0).float() for x in DataLoader(ds, batch_size))
+    return sum(F.one_hot(model.encode(x.to(dev)), k).sum(0).float() for x in DataLoader(ds, batch_size, collate_fn=whole_batch))
 
-# %% ../nbs/06_eval.ipynb #12502625
+# %% ../nbs/06_eval.ipynb #eb4512fc
 def draw_codes(
     weights:Tensor, # (s, s, K), how likely each code is at each position; any scale
     n:int, # pictures
@@ -235,7 +247,7 @@ def draw_codes(
     gen = torch.Generator().manual_seed(seed)
     return torch.multinomial(weights.cpu().reshape(-1, k), n, replacement=True, generator=gen).T.reshape(n, s, s)
 
-# %% ../nbs/06_eval.ipynb #838df527
+# %% ../nbs/06_eval.ipynb #b1aa233a
 def sample(
     ckpt:str, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub
     out:str='samples.png', # the PNG to write

@@ -1,0 +1,126 @@
+"""Preparing pictures and reading them in training, beside what else one could pick: same files, same machine, one run
+
+    python benchmarks/data.py                 # about eight minutes on two cores
+    python benchmarks/data.py --n 64 --many 400 --out /tmp/small.json     # seconds, for trying it out
+"""
+import argparse, json, os, platform, statistics, subprocess, sys, tempfile, time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from anime_vq_nb.data import AnimeDataModule, demo_avatars, prepare
+from anime_vq_nb.train import commit, hardware
+
+SIZE, BATCH, WORKERS = 256, 32, os.cpu_count()
+
+
+def raw_pictures(folder, n):
+    "Demo avatars as they might be scraped: 1024×1024, a third each JPEG, PNG and WebP"
+    for i, f in enumerate(sorted(demo_avatars(folder, n, 1024).glob("*.png"))):
+        if i % 3:
+            Image.open(f).convert("RGB").save(f.with_suffix((".jpg", ".webp")[i % 3 - 1]), quality=90)
+            f.unlink()
+    (folder / "manifest.csv").unlink()
+    return folder
+
+
+def single(files):
+    "PIL open, torchvision resize, one process, nothing kept"
+    resize = v2.Resize((SIZE, SIZE), antialias=True)
+    for f in files:
+        np.asarray(resize(Image.open(f).convert("RGB")))
+
+
+def seconds(f):
+    t = time.perf_counter()
+    f()
+    return time.perf_counter() - t
+
+
+def bench_prepare(tmp, what, folder):
+    files, ours, other = sorted(p for p in folder.rglob("*") if p.is_file()), [], []
+    for k in range(5):  # in turn, so that a drift of the machine meets both
+        other.append(seconds(lambda: single(files)))
+        ours.append(seconds(lambda: prepare(folder, tmp / f"{what[:3]}{k}", SIZE)))
+    return row(f"prepare: {what}", "PIL open → torchvision resize, one process", len(files), ours, other)
+
+
+def row(what, beside, n, ours, other):
+    ours, other = (statistics.median(t) for t in (ours, other))
+    print(f"{what}: {n / ours:.0f} pictures a second, {beside}: {n / other:.0f}, ratio {other / ours:.2f}", flush=True)
+    return {"what": what, "pictures": n, "pictures/s": round(n / ours), "beside": beside, "its pictures/s": round(n / other), "ratio": round(other / ours, 2)}
+
+
+def epochs(loader, n=4):
+    "Seconds of each epoch after the first, which starts the workers and fills the cache"
+    return [seconds(lambda: [None for _ in loader]) for _ in range(n)][1:]
+
+
+def folder_loader(folder):
+    tfm = v2.Compose([v2.Resize((SIZE, SIZE), antialias=True), v2.ToImage(), v2.RandomHorizontalFlip(), v2.ColorJitter(.1, .1, .1),
+                      v2.ToDtype(torch.float32, scale=True), v2.Normalize([.5]*3, [.5]*3)])
+    return DataLoader(ImageFolder(folder, tfm), BATCH, shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True)
+
+
+def bench_epoch(tmp, n):
+    "The same pictures through ImageFolder, as they came and as 256×256 JPEGs, and through the store"
+    store = prepare(tmp / "raw", tmp / "epoch", SIZE, near=-1)
+    small = tmp / "small" / "all"
+    small.mkdir(parents=True)
+    for i, x in enumerate(store.images):
+        Image.fromarray(x).save(small / f"{i:06d}.jpg", quality=95)
+    (tmp / "folder").mkdir()
+    (tmp / "folder" / "all").symlink_to(tmp / "raw")
+    dm = AnimeDataModule(tmp / "epoch", SIZE, BATCH, val_frac=.1, num_workers=WORKERS)
+    dm.setup()
+    ours, k = epochs(dm.train_dataloader()), len(dm.train_ds) // BATCH * BATCH
+    ours = [t * n / k for t in ours]  # seconds for n pictures
+    return [row("training epoch from the store", f"ImageFolder, {what}", n, ours, [t * n / (n // BATCH * BATCH) for t in epochs(folder_loader(folder))])
+            for what, folder in {"1024×1024 files": tmp / "folder", "256×256 JPEGs": tmp / "small"}.items()]
+
+
+MEMORY = "import resource, sys; from anime_vq_nb.data import prepare; prepare(sys.argv[1], sys.argv[2], 64); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+
+
+def bench_memory(tmp, many):
+    "Peak resident memory of a process that prepares a few and many small pictures"
+    g, rows, folder = np.random.default_rng(0), [], tmp / "many"
+    for n in sorted({min(1000, many), many}):
+        (folder / str(n)).mkdir(parents=True)
+        for i in range(n):
+            Image.fromarray(g.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((64, 64), Image.BICUBIC).save(folder / str(n) / f"{i:06d}.jpg")
+        t = time.perf_counter()
+        out = subprocess.run([sys.executable, "-c", MEMORY, folder / str(n), tmp / f"store-{n}"], check=True, capture_output=True, text=True).stdout
+        mb = int(out.split()[-1]) / (1024 if platform.system() == "Linux" else 2**20)
+        rows.append({"what": "prepare: peak resident memory", "pictures": n, "MB": round(mb)})
+        print(f"{n} pictures of 64×64: {mb:.0f} MB at most, {time.perf_counter() - t:.0f} s", flush=True)
+    return rows
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--n", type=int, default=900, help="demo avatars to prepare and to read")
+    p.add_argument("--many", type=int, default=50_000, help="small pictures for the memory figure")
+    p.add_argument("--faces", help="also prepare this folder of pictures of your own")
+    p.add_argument("--out", default="nbs/experiments/bench-data.json", help="record to write")
+    args = p.parse_args()
+    with tempfile.TemporaryDirectory() as tmp:
+        tmp = Path(tmp)
+        rows = [bench_prepare(tmp, "demo avatars, 1024×1024 JPEG, PNG, WebP", raw_pictures(tmp / "raw", args.n))]
+        if args.faces:
+            rows.append(bench_prepare(tmp, "real faces, 256×256 WebP" if "anime_dev" in args.faces else "own pictures", Path(args.faces)))
+        rows += bench_epoch(tmp, args.n)
+        rows += bench_memory(tmp, args.many)
+    command = "python benchmarks/data.py" + "".join(f" --{k} {getattr(args, k)}" for k in ("n", "many") if getattr(args, k) != p.get_default(k)) + (" --faces FOLDER" if args.faces else "")
+    record = dict(command=command, commit=commit(), date=str(date.today()), hardware=hardware(), workers=WORKERS, batch_size=BATCH, size=SIZE, rows=rows)
+    Path(args.out).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
