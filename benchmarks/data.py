@@ -1,9 +1,9 @@
 """Preparing pictures and reading them in training, beside what else one could pick: same files, same machine, one run
 
     python benchmarks/data.py                 # about eight minutes on two cores
-    python benchmarks/data.py --n 64 --many 400 --out /tmp/small.json     # seconds, for trying it out
+    python benchmarks/data.py --n 64 --many 400 --out small.json     # seconds, for trying it out
 """
-import argparse, json, os, platform, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, statistics, subprocess, sys, tempfile, time
 from datetime import date
 from pathlib import Path
 
@@ -85,11 +85,17 @@ def bench_epoch(tmp, n):
             for what, folder in {"1024×1024 files": tmp / "folder", "256×256 JPEGs": tmp / "small"}.items()]
 
 
-MEMORY = "import resource, sys; from anime_vq_nb.data import prepare; prepare(sys.argv[1], sys.argv[2], 64); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+# VmHWM, not getrusage: that would also count the process that started this one
+MEMORY = """
+import sys
+from anime_vq_nb.data import prepare
+prepare(sys.argv[1], sys.argv[2], 64)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
 
 
 def bench_memory(tmp, many):
-    "Peak resident memory of a process that prepares a few and many small pictures"
+    "Peak resident memory of a process that prepares a few and many small pictures; Linux only"
     g, rows, folder = np.random.default_rng(0), [], tmp / "many"
     for n in sorted({min(1000, many), many}):
         (folder / str(n)).mkdir(parents=True)
@@ -97,7 +103,7 @@ def bench_memory(tmp, many):
             Image.fromarray(g.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((64, 64), Image.BICUBIC).save(folder / str(n) / f"{i:06d}.jpg")
         t = time.perf_counter()
         out = subprocess.run([sys.executable, "-c", MEMORY, folder / str(n), tmp / f"store-{n}"], check=True, capture_output=True, text=True).stdout
-        mb = int(out.split()[-1]) / (1024 if platform.system() == "Linux" else 2**20)
+        mb = int(out.split()[-1]) / 1024
         rows.append({"what": "prepare: peak resident memory", "pictures": n, "MB": round(mb)})
         print(f"{n} pictures of 64×64: {mb:.0f} MB at most, {time.perf_counter() - t:.0f} s", flush=True)
     return rows
@@ -108,16 +114,17 @@ def main():
     p.add_argument("--n", type=int, default=900, help="demo avatars to prepare and to read")
     p.add_argument("--many", type=int, default=50_000, help="small pictures for the memory figure")
     p.add_argument("--faces", help="also prepare this folder of pictures of your own")
+    p.add_argument("--name", default="own pictures", help="what they are, for the record")
     p.add_argument("--out", default="nbs/experiments/bench-data.json", help="record to write")
     args = p.parse_args()
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
         rows = [bench_prepare(tmp, "demo avatars, 1024×1024 JPEG, PNG, WebP", raw_pictures(tmp / "raw", args.n))]
         if args.faces:
-            rows.append(bench_prepare(tmp, "real faces, 256×256 WebP" if "anime_dev" in args.faces else "own pictures", Path(args.faces)))
+            rows.append(bench_prepare(tmp, args.name, Path(args.faces)))
         rows += bench_epoch(tmp, args.n)
         rows += bench_memory(tmp, args.many)
-    command = "python benchmarks/data.py" + "".join(f" --{k} {getattr(args, k)}" for k in ("n", "many") if getattr(args, k) != p.get_default(k)) + (" --faces FOLDER" if args.faces else "")
+    command = "python benchmarks/data.py" + "".join(f" --{k} {getattr(args, k)}" for k in ("n", "many") if getattr(args, k) != p.get_default(k)) + (f" --faces FOLDER --name '{args.name}'" if args.faces else "")
     record = dict(command=command, commit=commit(), date=str(date.today()), hardware=hardware(), workers=WORKERS, batch_size=BATCH, size=SIZE, rows=rows)
     Path(args.out).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
