@@ -676,7 +676,7 @@ def helpers(
             conn.send(x)
             y, error = conn.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError): raise AvatarError("a helper process died; perhaps memory is short; run the same again, it goes on") from None
-        idle.put(conn)
+        finally: idle.put(conn) # a dead one too, so that who waits for it fails as well
         if error: raise AvatarError(error)
         return y
     try: yield ask
@@ -698,7 +698,7 @@ def in_order(
             if len(ahead) > 4*n: yield ahead.popleft().result()
         while ahead: yield ahead.popleft().result()
 
-# %% ../nbs/00_data.ipynb #55328d6d
+# %% ../nbs/00_data.ipynb #3e14abaf
 def decode_all(
     source:Source, # where from
     paths:set, # which
@@ -715,7 +715,7 @@ def decode_all(
             work.add(row, pixels)
             bar.update()
 
-# %% ../nbs/00_data.ipynb #3e14abaf
+# %% ../nbs/00_data.ipynb #0ed8423c
 def nearest(
     a:np.ndarray, # (n, 4) hashes
     b:np.ndarray, # (m, 4) hashes
@@ -728,7 +728,7 @@ def nearest(
         best, at = np.where(d < best, d, best), np.where(d < best, i + s, at)
     return best, at
 
-# %% ../nbs/00_data.ipynb #0ed8423c
+# %% ../nbs/00_data.ipynb #3663e0ce
 def find_twins(
     rows:list, # rows with sha256, phash and mirror; the first of each set of twins stays
     near:int=16, # bits of 256 that may differ; -1: compare pixels only
@@ -750,7 +750,7 @@ def find_twins(
             else: stay.append(i); first[rows[i]['sha256']] = i
     return twins
 
-# %% ../nbs/00_data.ipynb #8ddccef8
+# %% ../nbs/00_data.ipynb #938203a7
 PASSING = 'vanished', 'changed', 'no access' # reasons that another run may not find again
 
 def known_rows(
@@ -767,7 +767,7 @@ def known_rows(
         rows |= {r['path']: r for r in lost if not r['twin'] or r['twin'] in rows}
     return rows | {p: dict(r, home='work') for p,r in work.rows.items() if same(r)}
 
-# %% ../nbs/00_data.ipynb #938203a7
+# %% ../nbs/00_data.ipynb #65d61958
 def sort_out(
     rows:list, # of all pictures that were listed and read
     old, # AvatarStore or None
@@ -786,7 +786,7 @@ def sort_out(
             if d <= max(near, 0): r['key'] = gone[i]['key']
     return rows
 
-# %% ../nbs/00_data.ipynb #113ef25d
+# %% ../nbs/00_data.ipynb #0452a0c1
 def write_store(
     part:Path, # folder to write; what is there is removed
     rows:list, # from sort_out
@@ -811,7 +811,7 @@ def write_store(
     sums = {f: checksums(part/f) for f in ('images.npy', 'manifest.csv', 'rejects.csv', 'rejects.npy')}
     (part/'info.json').write_text(json.dumps(dict(version=VERSION, n=len(kept), options=options, other=dict(sorted(source.other.items())), checksums=sums), indent=1))
 
-# %% ../nbs/00_data.ipynb #65d61958
+# %% ../nbs/00_data.ipynb #6f78da7d
 THUMB = 64 # side of the thumbnails of rejected pictures
 
 def _write_npy(file, pictures, n, size):
@@ -821,7 +821,7 @@ def _write_npy(file, pictures, n, size):
         f.flush()
         os.fsync(f.fileno())
 
-# %% ../nbs/00_data.ipynb #6f78da7d
+# %% ../nbs/00_data.ipynb #75a95a5e
 def pixels_of(
     row:dict, # from known_rows
     old, # AvatarStore or None
@@ -842,7 +842,7 @@ def _row(file, i): # read, not mapped: pages of a mapped file count as memory
         f.seek(i*nb, 1)
         return np.frombuffer(f.read(nb), dtype=np.uint8).reshape(shape[1:])
 
-# %% ../nbs/00_data.ipynb #75a95a5e
+# %% ../nbs/00_data.ipynb #b5acdbe7
 def _img(data, kind): return Img(src=f'data:image/{kind};base64,{base64.b64encode(data).decode()}', style='max-width:100%')
 
 def contact_sheet(
@@ -870,7 +870,7 @@ def size_histogram(
     fig.savefig(out, dpi=80, metadata=dict(Software=None))
     return _img(out.getvalue(), 'png')
 
-# %% ../nbs/00_data.ipynb #ac0d0782
+# %% ../nbs/00_data.ipynb #a2dbb581
 def _some(n, most): return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
 
 def duplicate_pairs(
@@ -885,7 +885,7 @@ def duplicate_pairs(
     pairs = [np.concatenate([thumbs[t], small(store.images[place[w]])], 1) for t,w in zip(dup.thumb, dup.twin)]
     return np.stack(pairs) if pairs else np.zeros((0, THUMB, 2*THUMB, 3), np.uint8)
 
-# %% ../nbs/00_data.ipynb #b5acdbe7
+# %% ../nbs/00_data.ipynb #44cedada
 def _section(reason, rows, thumbs):
     seen = rows[rows.thumb >= 0]
     items = [Li(Code(r.path), ' ', r.detail) for r in rows.iloc[_some(len(rows), 12)].itertuples()]
@@ -906,7 +906,7 @@ def report(
     opts = ', '.join(f'{k} {v}' for k,v in store.info['options'].items() if v != '')
     return to_xml(Div(*body, P(f'Options: {opts}'), style='font-family:sans-serif;max-width:60em;margin:auto'))
 
-# %% ../nbs/00_data.ipynb #44cedada
+# %% ../nbs/00_data.ipynb #69964d95
 @contextmanager
 def only_one(
     dst:Path, # folder of a store
@@ -932,7 +932,7 @@ def swap(
     new.rename(dst)
     shutil.rmtree(old, ignore_errors=True)
 
-# %% ../nbs/00_data.ipynb #762a7141
+# %% ../nbs/00_data.ipynb #520fd8d0
 def check_options(
     options:dict, # of prepare
     near:int, # of prepare
@@ -960,7 +960,7 @@ def open_old(
         if (was := old.info['options'].get(k)) != v: raise AvatarError(f"{dst} exists already, with {k} {was}, not {v}; give the same options, or choose another name for the store")
     return old
 
-# %% ../nbs/00_data.ipynb #69964d95
+# %% ../nbs/00_data.ipynb #85dcdf62
 def _build(source, old, work, options, near):
     decode_all(source, set(source.items) - set(known_rows(source, old, work)), work, {k:v for k,v in options.items() if k != 'near'})
     known = known_rows(source, old, work)
@@ -975,7 +975,7 @@ def _build(source, old, work, options, near):
     write_store(work.path/'store', rows, partial(pixels_of, old=old, work=work), options, source)
     (work.path/'store'/'report.html').write_text('<!doctype html><meta charset="utf-8"><title>Prepared pictures</title>\n' + report(AvatarStore(work.path/'store', check=False)), encoding='utf-8')
 
-# %% ../nbs/00_data.ipynb #520fd8d0
+# %% ../nbs/00_data.ipynb #0d68ccf9
 def prepare(
     src:str, # folder, .zip, .tar(.gz/.xz/.zst), .csv or .parquet with a column path, hf:owner/name, demo or demo:N
     dst:str, # folder of the store; one that exists is brought up to date: only what is new or changed is decoded, what is gone leaves
@@ -1004,10 +1004,10 @@ def prepare(
         shutil.rmtree(work.path)
     return AvatarStore(dst, check=False)
 
-# %% ../nbs/00_data.ipynb #85dcdf62
+# %% ../nbs/00_data.ipynb #b13503d2
 prepare_cli = cli(prepare, 'anime_vq_prepare')
 
-# %% ../nbs/00_data.ipynb #b0fbea01
+# %% ../nbs/00_data.ipynb #5cee00e2
 def in_validation(
     key:str, # of a picture, as in the manifest
     val_frac:float=.2, # part held out, on average
@@ -1017,7 +1017,7 @@ def in_validation(
     h = hashlib.blake2b(f'{seed}:{key}'.encode(), digest_size=8).digest()
     return int.from_bytes(h, 'big')/2**64 < val_frac
 
-# %% ../nbs/00_data.ipynb #2479b614
+# %% ../nbs/00_data.ipynb #2420534f
 LUMA = torch.tensor([.2989, .587, .114])
 
 def colour_map(
@@ -1029,7 +1029,7 @@ def colour_map(
     S = s*torch.eye(3) + (1 - s)*LUMA.expand(3, 3)
     return c*b*S, ((1 - c)*b)[:,0]*m[:,None]
 
-# %% ../nbs/00_data.ipynb #65c213c5
+# %% ../nbs/00_data.ipynb #19d0deb7
 def augment(
     x:Tensor, # uint8 (b, 3, h, w)
     flip:float=.5, # probability of a horizontal flip
@@ -1044,7 +1044,7 @@ def augment(
         torch.addmm(o[0]/127.5 - 1, A[0]/127.5, p, out=y[i].flatten(1)).clamp_(-1, 1) # jittered and normalised
     return y
 
-# %% ../nbs/00_data.ipynb #756293ad
+# %% ../nbs/00_data.ipynb #c0ca1a24
 class AvatarDataset(Dataset):
     "Some pictures of a store, as float32 (3, size, size) in [-1, 1]; a `DataLoader` needs `collate_fn=whole_batch`"
     def __init__(self,
@@ -1058,7 +1058,7 @@ class AvatarDataset(Dataset):
     def __getitems__(self, places) -> Tensor: # PyTorch's loader asks for whole batches
         return self.tfm(torch.from_numpy(self.store.images[self.idx[places]]).permute(0, 3, 1, 2).contiguous())
 
-# %% ../nbs/00_data.ipynb #267c09e4
+# %% ../nbs/00_data.ipynb #3043878f
 LITDATA = 'litdata.json'
 
 def _lit():
@@ -1085,7 +1085,7 @@ def to_litdata(
     (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed)))
     return dst
 
-# %% ../nbs/00_data.ipynb #11a99d07
+# %% ../nbs/00_data.ipynb #94754453
 def _augmentation(hp): return partial(augment, flip=hp.flip, jitter=hp.jitter)
 
 def _streamed(x, tfm): return tfm(torch.as_tensor(x).permute(2, 0, 1)[None])[0]
@@ -1109,7 +1109,7 @@ def litdata_loader(
     "A loader that knows litdata's ranks and workers"
     return _lit().StreamingDataLoader(ds, batch_size=batch_size, **kw)
 
-# %% ../nbs/00_data.ipynb #ef2b60c7
+# %% ../nbs/00_data.ipynb #197d3961
 def demo_path(
     root:str, # folder for demo data
     n:int, # number of pictures
@@ -1119,7 +1119,7 @@ def demo_path(
     "Where the store of these demo avatars belongs"
     return Path(root)/f'demo-{n}-{size}px-seed{seed}'
 
-# %% ../nbs/00_data.ipynb #498da0b6
+# %% ../nbs/00_data.ipynb #b506a8d3
 class AnimeDataModule(L.LightningDataModule):
     "Avatars in batches of float32 (b, 3, size, size) in [-1, 1], split by content; raises `AvatarError` for data that cannot be served"
     def __init__(self,
@@ -1139,14 +1139,14 @@ class AnimeDataModule(L.LightningDataModule):
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
 
-# %% ../nbs/00_data.ipynb #197d3961
+# %% ../nbs/00_data.ipynb #82ad1ea4
 @patch(as_prop=True)
 def store_path(self:AnimeDataModule) -> Path:
     "Where the store lies, or will lie"
     hp = self.hparams
     return demo_path(hp.root, hp.n_demo, hp.size, hp.seed) if hp.data == 'demo' else Path(hp.data)
 
-# %% ../nbs/00_data.ipynb #82ad1ea4
+# %% ../nbs/00_data.ipynb #52366841
 @patch
 def prepare_data(self:AnimeDataModule):
     "Draw and prepare the demo avatars, where they are asked for and not there yet"
@@ -1155,14 +1155,14 @@ def prepare_data(self:AnimeDataModule):
     with only_one(dst.with_name(dst.name + '-demo'), wait=True):
         if not dst.exists(): prepare(f'demo:{hp.n_demo}:{hp.seed}', dst, hp.size, near=0)
 
-# %% ../nbs/00_data.ipynb #c5c45f98
+# %% ../nbs/00_data.ipynb #3c42959c
 def _open(hp, path):
     "Training and validation set of a store"
     store = AvatarStore(path)
     val = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
     return store.size, AvatarDataset(store, np.flatnonzero(~val), _augmentation(hp)), AvatarDataset(store, np.flatnonzero(val))
 
-# %% ../nbs/00_data.ipynb #52366841
+# %% ../nbs/00_data.ipynb #cea18bb9
 @patch
 def setup(self:AnimeDataModule,
     stage:str=None, # Lightning's; all stages are alike
@@ -1179,7 +1179,7 @@ def setup(self:AnimeDataModule,
     if len(self.val_ds) < self.ranks[1]:
         raise AvatarError(f"none of the {len(self.train_ds)} pictures is held out with val_frac {hp.val_frac}; set a larger --data.val_frac, or give more pictures")
 
-# %% ../nbs/00_data.ipynb #cea18bb9
+# %% ../nbs/00_data.ipynb #4dbc1c20
 @patch(as_prop=True)
 def ranks(self:AnimeDataModule) -> tuple: # (rank of this process, number of processes)
     "Which part of the data is ours"
@@ -1195,7 +1195,7 @@ def equal_batches(
     while rest and part % batch_size == 0: batch_size += 1
     return batch_size
 
-# %% ../nbs/00_data.ipynb #4dbc1c20
+# %% ../nbs/00_data.ipynb #37d12aa9
 def whole_batch(
     batch, # from an AvatarDataset, which gives whole batches, or a list of pictures
 ) -> Tensor: # (b, 3, size, size)
