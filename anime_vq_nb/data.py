@@ -16,12 +16,13 @@ __all__ = ['STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_
            'equal_batches', 'whole_batch']
 
 # %% ../nbs/00_data.ipynb #d30ad121
-import base64, ctypes, hashlib, io, json, lzma, multiprocessing, os, shutil, signal, sys, tarfile, warnings, zipfile, zlib
+import base64, ctypes, hashlib, io, json, lzma, multiprocessing, os, pickle, shutil, signal, sys, tarfile, warnings, zipfile, zlib
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import lru_cache, partial
 from importlib.resources import files
+from mmap import mmap
 from pathlib import Path
 from queue import Queue
 from stat import S_ISLNK, S_ISREG
@@ -35,11 +36,10 @@ import torch
 from dicebear import Avatar, Style
 from fastcore.basics import patch
 from fastcore.script import anno_parser, bool_arg
-from fastcore.xml import H1, H2, Code, Div, Img, Li, P, Section, Table, Td, Tr, Ul, to_xml
+from fastcore.xml import H1, H2, Code, Div, Img, Li, P, Section, Span, Table, Td, Tr, Ul, to_xml
 from filelock import FileLock, Timeout
 from imagehash import phash
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from matplotlib.figure import Figure
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from resvg_py import svg_to_bytes
 from torch import Tensor
@@ -221,11 +221,11 @@ def to_square(
     cascade:str='', # for 'face': XML file of an OpenCV cascade
 ) -> Image.Image: # RGB, size×size
     "Pad or crop to a square and resize with antialiasing"
-    if fit == 'pad': return ImageOps.pad(im, (size, size), Image.LANCZOS, color=background)
+    if fit == 'pad': return ImageOps.pad(im, (size, size), Image.BICUBIC, color=background)
     if fit == 'face': im = im.crop(face_box(find_faces(im, cascade), im.size))
-    return ImageOps.fit(im, (size, size), Image.LANCZOS, centering=(.5, 0. if fit == 'top' else .5))
+    return ImageOps.fit(im, (size, size), Image.BICUBIC, centering=(.5, 0. if fit == 'top' else .5))
 
-# %% ../nbs/00_data.ipynb #21e9520c
+# %% ../nbs/00_data.ipynb #af09c77a
 FORMATS = dict(AVIF='.avif', BMP='.bmp', GIF='.gif', JPEG='.jpg .jpeg .jpe .jfif', MPO='.jpg .jpeg .mpo', PNG='.png .apng', TIFF='.tif .tiff', WEBP='.webp')
 SUFFIXES = sorted({s for f in FORMATS.values() for s in f.split()})
 MAX_PIXELS, MAX_BYTES = 64_000_000, 100_000_000 # 64 million pixels are 8000×8000
@@ -250,7 +250,7 @@ def open_picture(
     if size: im.draft(None, (2*size, 2*size))
     return im
 
-# %% ../nbs/00_data.ipynb #f6bf92b7
+# %% ../nbs/00_data.ipynb #a7fbb6fb
 def reason_of(
     e:Exception, # as raised by Pillow
 ) -> dict: # reason and detail
@@ -262,7 +262,7 @@ def reason_of(
     cut = isinstance(e, EOFError) or any(w in text.lower() for w in ('truncated', 'unexpected end', 'end of file', 'not enough'))
     return dict(reason='truncated' if cut else 'damaged', detail=text)
 
-# %% ../nbs/00_data.ipynb #a7fbb6fb
+# %% ../nbs/00_data.ipynb #531ffc21
 def judge(
     small:np.ndarray, # the picture, small, RGB
     was:tuple, # (width, height) as it came
@@ -278,13 +278,13 @@ def judge(
     if std < min_std: raise Reject('nearly uniform', f'standard deviation {std:.1f} of 255')
     if drop_grey and (chroma := np.ptp(small.astype(int), axis=2).mean()) < 3: raise Reject('greyscale', f'channels differ by {chroma:.1f} of 255')
 
-# %% ../nbs/00_data.ipynb #084fe631
+# %% ../nbs/00_data.ipynb #5b5cfda1
 def fingerprint(
     im:Image.Image, # RGB; 64×64 is enough
 ) -> dict: # phash and mirror, 64 hexadecimal digits each
     "Perceptual hash of a picture and of its mirror image"
     grey = im.convert('L').resize((64, 64), Image.LANCZOS, reducing_gap=2.)
-    return {k: str(phash(g, hash_size=16)) for k,g in dict(phash=grey, mirror=ImageOps.mirror(grey)).items()}
+    return {k: np.packbits(phash(g, hash_size=16).hash).tobytes().hex() for k,g in dict(phash=grey, mirror=ImageOps.mirror(grey)).items()}
 
 def bits(
     hashes:list, # n hexadecimal hashes
@@ -292,7 +292,7 @@ def bits(
     "Hashes as machine words, for counting the bits that differ"
     return np.frombuffer(bytes.fromhex(''.join(hashes)), dtype=np.uint64).reshape(-1, 4)
 
-# %% ../nbs/00_data.ipynb #0ee1b225
+# %% ../nbs/00_data.ipynb #70d43cb3
 def read_picture(
     data, # a whole file: bytes, or a function that gives them or raises Reject
     name:str='', # its name, for the suffix
@@ -306,21 +306,21 @@ def read_picture(
     "Decode one file, make it a square, and judge it"
     row = pixels = None
     try:
-        with open_picture(data() if callable(data) else data, name, size, mislabelled) as im:
-            rgb, was = to_rgb(im, background), im.was
-        if (rgb.width > rgb.height) != (was[0] > was[1]): was = was[::-1] # it was turned upright
-        if (k := min(rgb.size)//(2*size)) > 1 and fit != 'face': rgb = rgb.reduce(k) # averages of k×k pixels, still twice as large as wanted
-        small = rgb.resize((64, 64), Image.LANCZOS, reducing_gap=2.)
-        row = dict(width=was[0], height=was[1], **fingerprint(small))
-        pixels = np.asarray(to_square(rgb, size, 'pad' if fit == 'face' else fit, background))
+        with open_picture(data() if callable(data) else data, name, size, mislabelled) as im: rgb, was = to_rgb(im, background), im.was
+    except AvatarError: raise # a wrong argument is not the file's fault
+    except Exception as e: return reason_of(e), None # whatever Pillow raises on damaged files
+    if (rgb.width > rgb.height) != (was[0] > was[1]): was = was[::-1] # it was turned upright
+    if (k := min(rgb.size)//(2*size)) > 1 and fit != 'face': rgb = rgb.reduce(k) # averages of k×k pixels, still twice as large as wanted
+    small = rgb.resize((64, 64), Image.BICUBIC, reducing_gap=1.5)
+    row = dict(width=was[0], height=was[1], **fingerprint(small))
+    pixels = np.asarray(to_square(rgb, size, 'pad' if fit == 'face' else fit, background))
+    try:
         if rules: judge(np.asarray(small), was, **rules)
         if fit == 'face': pixels = np.asarray(to_square(rgb, size, fit, background, cascade))
-        return dict(row, sha256=hashlib.sha256(pixels).hexdigest()), pixels
-    except AvatarError: raise # a wrong argument is not the file's fault
-    except Exception as e: # whatever Pillow raises on damaged files
-        return dict(row or {}, **reason_of(e)), pixels
+    except Reject as e: return dict(row, **e.row), pixels
+    return dict(row, sha256=hashlib.sha256(pixels).hexdigest()), pixels
 
-# %% ../nbs/00_data.ipynb #771e399d
+# %% ../nbs/00_data.ipynb #18e4a750
 def printable(
     path:str, # perhaps not UTF-8, perhaps with control characters
 ) -> str: # the same where it is harmless
@@ -328,7 +328,7 @@ def printable(
     path = path.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
     return ''.join(c if ord(c) > 31 and ord(c) != 127 else f'\\x{ord(c):02x}' for c in path)
 
-# %% ../nbs/00_data.ipynb #18e4a750
+# %% ../nbs/00_data.ipynb #198101da
 class Source:
     "Pictures by path: `items` (path → stamp), `bad` (rows of what cannot be taken), `other` (suffix → how many files were no pictures), `known` (a table with a column path, or None)"
     def __init__(self): self.items, self.bad, self.other, self.known = {}, [], Counter(), None
@@ -355,7 +355,7 @@ class Source:
         for path in self.items:
             if path in paths: yield path, None
 
-# %% ../nbs/00_data.ipynb #198101da
+# %% ../nbs/00_data.ipynb #b1609929
 def _stamp(st): return f'{st.st_size}:{st.st_mtime_ns}'
 
 def load_file(
@@ -373,13 +373,14 @@ def load_file(
     if stamp and not stamp == _stamp(st) == _stamp(after): raise Reject('changed', 'while pictures were being read')
     return data
 
-# %% ../nbs/00_data.ipynb #4f6256f4
+# %% ../nbs/00_data.ipynb #8820ae75
 class FolderSource(Source):
     "Pictures in a folder, at every depth; columns of a `manifest.csv` in it travel along"
     def __init__(self, src):
         super().__init__()
         self.src, seen = str(src), set()
-        for folder, folders, names in os.walk(self.src, followlinks=True):
+        closed = lambda e: self.reject(os.path.relpath(e.filename, self.src), 'no access', e.strerror)
+        for folder, folders, names in os.walk(self.src, onerror=closed, followlinks=True):
             st = os.stat(folder)
             if (st.st_dev, st.st_ino) in seen: folders.clear(); continue
             seen.add((st.st_dev, st.st_ino))
@@ -396,7 +397,7 @@ class FolderSource(Source):
 
     def load(self, path): return load_file(os.path.join(self.src, path), self.items[path])
 
-# %% ../nbs/00_data.ipynb #b1609929
+# %% ../nbs/00_data.ipynb #1ace724b
 def read_table(
     file, # .csv or .parquet
 ) -> pd.DataFrame: # all columns as text
@@ -418,7 +419,7 @@ class TableSource(Source):
             else: self.add(path, _stamp(st), any_suffix=True)
     def load(self, path): return load_file(self.src/path, self.items[path])
 
-# %% ../nbs/00_data.ipynb #1ace724b
+# %% ../nbs/00_data.ipynb #cebb02e0
 class ArchiveSource(Source):
     "What archives have in common"
     def check(self, 
@@ -457,7 +458,7 @@ class ZipSource(ArchiveSource):
         try: return self._zip(os.getpid()).read(self.infos[path])
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as e: raise Reject('damaged in archive', ' '.join(str(e).split()) or type(e).__name__) from None
 
-# %% ../nbs/00_data.ipynb #171637c8
+# %% ../nbs/00_data.ipynb #864e57ac
 @contextmanager
 def open_tar(
     src, # .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst
@@ -489,7 +490,7 @@ class TarSource(ArchiveSource):
                 if path in paths and self.items[path] == f'{m.size}:{m.mtime}:{m.offset}':
                     yield path, t.extractfile(m).read()
 
-# %% ../nbs/00_data.ipynb #864e57ac
+# %% ../nbs/00_data.ipynb #4802e215
 class HubSource(Source):
     "Pictures in the image column of a Hugging Face dataset, all splits; columns of text and numbers travel along"
     def __init__(self, src):
@@ -514,7 +515,7 @@ class HubSource(Source):
         if not cell: raise Reject('missing', 'no picture in this row')
         return cell['bytes'] or load_file(cell['path'])
 
-# %% ../nbs/00_data.ipynb #8bb1118d
+# %% ../nbs/00_data.ipynb #53b1f66c
 class DemoSource(Source):
     "Demo avatars, drawn when they are read; `demo`, `demo:N` or `demo:N:SEED`"
     def __init__(self, src, size=256):
@@ -531,25 +532,28 @@ class DemoSource(Source):
         demo_avatar(self.styles[i % len(STYLES)][0], f'{self.seed}-{i}', self.size).save(png, 'PNG', compress_level=1)
         return png.getvalue()
 
-# %% ../nbs/00_data.ipynb #53b1f66c
+# %% ../nbs/00_data.ipynb #6031c636
 def open_source(
     src:str, # folder, .zip, .tar(.gz/.bz2/.xz/.zst), .csv or .parquet with a column path, hf:owner/name, folder of datasets.save_to_disk, demo, demo:N, demo:N:SEED
     size:int=256, # side in pixels, for demo avatars
 ) -> Source:
     "List the pictures of a source. Raises `AvatarError` if it does not exist, cannot be read, or holds none"
-    p, low = Path(src), str(src).lower()
-    if low == 'demo' or low.startswith('demo:'): s = DemoSource(low, size)
-    elif low.startswith('hf:') or any((p/f).is_file() for f in ('dataset_dict.json', 'state.json')): s = HubSource(str(src))
-    elif p.is_dir(): s = FolderSource(p)
-    elif not p.is_file(): raise AvatarError(f"there is no folder or file {src}")
-    elif low.endswith('.zip'): s = ZipSource(p)
-    elif low.endswith(('.csv', '.parquet')): s = TableSource(p)
-    elif '.tar' in Path(low).suffixes or low.endswith(('.tgz', '.txz', '.tbz2', '.tzst')): s = TarSource(p)
-    else: raise AvatarError(f"{src} is no source of pictures; give a folder, .zip, .tar, .tar.gz, .tar.xz, .tar.zst, .csv, .parquet, hf:owner/name or demo")
+    try: s = _open_source(Path(src), str(src), str(src).lower(), size)
+    except OSError as e: raise AvatarError(f"{e.filename or src} cannot be read: {e.strerror or e}") from None
     if not s.items and not s.bad: raise AvatarError(f"no pictures in {src}; looked for {' '.join(SUFFIXES)}")
     return s
 
-# %% ../nbs/00_data.ipynb #ce1bc5ae
+def _open_source(p, src, low, size):
+    if low == 'demo' or low.startswith('demo:'): return DemoSource(low, size)
+    if low.startswith('hf:') or any((p/f).is_file() for f in ('dataset_dict.json', 'state.json')): return HubSource(src)
+    if p.is_dir(): return FolderSource(p)
+    if not p.is_file(): raise AvatarError(f"there is no folder or file {src}")
+    if low.endswith('.zip'): return ZipSource(p)
+    if low.endswith(('.csv', '.parquet')): return TableSource(p)
+    if '.tar' in Path(low).suffixes or low.endswith(('.tgz', '.txz', '.tbz2', '.tzst')): return TarSource(p)
+    raise AvatarError(f"{src} is no source of pictures; give a folder, .zip, .tar, .tar.gz, .tar.xz, .tar.zst, .csv, .parquet, hf:owner/name or demo")
+
+# %% ../nbs/00_data.ipynb #4c3b38d3
 VERSION, BLOCK = 2, 2**24 # bytes that share a checksum
 
 def checksums(
@@ -562,7 +566,7 @@ def checksums(
             return hashlib.sha256(f.read(BLOCK)).hexdigest()
     with ThreadPoolExecutor(os.cpu_count()) as pool: return list(pool.map(one, range(0, os.path.getsize(file), BLOCK)))
 
-# %% ../nbs/00_data.ipynb #5f728e8d
+# %% ../nbs/00_data.ipynb #dd8135d1
 class AvatarStore(Dataset):
     "Prepared pictures on disk, memory-mapped; raises `AvatarError` where `path` is not a store, or a damaged one"
     def __init__(self,
@@ -596,14 +600,14 @@ class AvatarStore(Dataset):
 
 _TEXT = {k: str for k in 'path sha256 phash mirror stamp key reason detail twin'.split()} # columns that stay text even where all are digits
 
-# %% ../nbs/00_data.ipynb #a4f05369
+# %% ../nbs/00_data.ipynb #272cc171
 def check_size(
     size:int, # side in pixels
 ):
     "The encoder halves a picture up to four times, so its side must be a multiple of 16"
     if size < 16 or size % 16: raise AvatarError(f"size {size} is not a multiple of 16; the nearest is {max(16, round(size/16)*16)}")
 
-# %% ../nbs/00_data.ipynb #dd8135d1
+# %% ../nbs/00_data.ipynb #c452976c
 class Journal:
     "Rows and pixels of what was decoded so far, in a folder; `rows` is path → row, with the place of its pixels in `row['at']`"
     def __init__(self,
@@ -630,60 +634,80 @@ class Journal:
         self.log.truncate(good)
         self.pixels_file.truncate(self.n*nb)
 
-    def add(self, row, pixels=None):
-        "Pixels first, then the line that says that they are there"
-        row = dict(row, at=None if pixels is None else self.n)
-        if pixels is not None: _write(self.pixels_file, pixels.tobytes())
-        _write(self.log, json.dumps(row).encode() + b'\n')
-        self.rows[row['path']], self.n = row, self.n + (pixels is not None)
-
-    def pixels(self, at) -> np.ndarray: # uint8 (size, size, 3)
-        nb = int(np.prod(self.shape))
-        self.pixels_file.seek(at*nb)
-        return np.frombuffer(self.pixels_file.read(nb), dtype=np.uint8).reshape(self.shape)
-
     def close(self): self.pixels_file.close(); self.log.close()
+
+# %% ../nbs/00_data.ipynb #a58a678f
+@patch
+def add(self:Journal,
+    row:dict, # with its path
+    pixels:np.ndarray=None, # uint8 (size, size, 3)
+):
+    "Pixels first, then the line that says that they are there"
+    row = dict(row, at=None if pixels is None else self.n)
+    if pixels is not None: _write(self.pixels_file, memoryview(pixels).cast('B'))
+    _write(self.log, json.dumps(row).encode() + b'\n')
+    self.rows[row['path']], self.n = row, self.n + (pixels is not None)
+
+@patch
+def pixels(self:Journal,
+    at:int, # place, as in a row
+) -> np.ndarray: # uint8 (size, size, 3)
+    "What `add` wrote"
+    nb = int(np.prod(self.shape))
+    self.pixels_file.seek(at*nb)
+    return np.frombuffer(self.pixels_file.read(nb), dtype=np.uint8).reshape(self.shape)
 
 def _write(f, data): # a nearly full disk may take a part of it
     while data: data = data[f.write(data):]
 
-# %% ../nbs/00_data.ipynb #b6aa7525
-def _helper(f, conn):
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG: whoever kills the parent kills us
+# %% ../nbs/00_data.ipynb #a22157a5
+def _helper(f, conn, shared):
+    libc = ctypes.CDLL(None)
+    libc.prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG: whoever kills the parent kills us
+    for option, value in (-3, 1 << 25), (-1, 1 << 28): libc.mallopt(option, value) # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD: keep memory for the next picture
     signal.signal(signal.SIGINT, signal.SIG_IGN) # the parent decides
     while True:
-        try: x = conn.recv()
+        try: y = f(conn.recv()), None
         except EOFError: return
-        try: conn.send((f(x), None))
-        except AvatarError as e: conn.send((None, str(e)))
+        except AvatarError as e: y = None, str(e)
+        arrays = []
+        text = pickle.dumps(y, 5, buffer_callback=lambda b: len(arrays) > 0 or b.raw().nbytes > len(shared) or arrays.append(b.raw()))
+        for a in arrays: shared[:a.nbytes] = a
+        conn.send((text, [a.nbytes for a in arrays]))
 
+def _answer(conn, shared):
+    text, sizes = conn.recv()
+    return pickle.loads(text, buffers=[shared[:n] for n in sizes])
+
+# %% ../nbs/00_data.ipynb #3e14abaf
 @contextmanager
 def helpers(
     f, # function of one item that can be pickled; so must be its results
     n:int=None, # processes; as many as cores by default
+    room:int=0, # bytes of an array in a result; it comes through shared memory, larger ones through a pipe
 ):
     "`f` as a function that threads may call, at most `n` at a time, each answered by a process of its own"
     if sys.platform != 'linux': yield f; return
     ctx, idle = multiprocessing.get_context('fork'), Queue()
     for _ in range(n or os.cpu_count()):
-        ours, theirs = ctx.Pipe()
-        ctx.Process(target=_helper, args=(f, theirs), daemon=True).start()
+        (ours, theirs), shared = ctx.Pipe(), mmap(-1, room or 1)
+        ctx.Process(target=_helper, args=(f, theirs, shared), daemon=True).start()
         theirs.close()
-        idle.put(ours)
+        idle.put((ours, shared))
     def ask(x):
-        conn = idle.get()
+        conn, shared = idle.get()
         try:
             conn.send(x)
-            y, error = conn.recv()
+            y, error = _answer(conn, shared)
         except (EOFError, BrokenPipeError, ConnectionResetError): raise AvatarError("a helper process died; perhaps memory is short; run the same again, it goes on") from None
-        finally: idle.put(conn) # a dead one too, so that who waits for it fails as well
+        finally: idle.put((conn, shared)) # a dead one too, so that who waits for it fails as well
         if error: raise AvatarError(error)
         return y
     try: yield ask
     finally:
-        while not idle.empty(): idle.get().close()
+        while not idle.empty(): idle.get()[0].close()
 
-# %% ../nbs/00_data.ipynb #c452976c
+# %% ../nbs/00_data.ipynb #9fb4dc7f
 def in_order(
     f, # function of one item
     items, # iterator
@@ -698,7 +722,7 @@ def in_order(
             if len(ahead) > 4*n: yield ahead.popleft().result()
         while ahead: yield ahead.popleft().result()
 
-# %% ../nbs/00_data.ipynb #3e14abaf
+# %% ../nbs/00_data.ipynb #d7ea5425
 def decode_all(
     source:Source, # where from
     paths:set, # which
@@ -709,13 +733,13 @@ def decode_all(
     def one(item):
         row, pixels = read_picture(item[1] or partial(source.load, item[0]), item[0], **options)
         return dict(row, path=item[0], stamp=source.items[item[0]]), pixels
-    with helpers(one) as ask, tqdm(total=len(paths), desc='preparing', unit='img', delay=2) as bar, warnings.catch_warnings():
+    with helpers(one, room=int(np.prod(work.shape))) as ask, tqdm(total=len(paths), desc='preparing', unit='img', delay=2) as bar, warnings.catch_warnings():
         warnings.simplefilter('ignore') # Pillow's, about odd metadata; from threads they would come in any order
         for row,pixels in in_order(ask, source.read(paths)):
             work.add(row, pixels)
             bar.update()
 
-# %% ../nbs/00_data.ipynb #0ed8423c
+# %% ../nbs/00_data.ipynb #113ef25d
 def nearest(
     a:np.ndarray, # (n, 4) hashes
     b:np.ndarray, # (m, 4) hashes
@@ -728,7 +752,7 @@ def nearest(
         best, at = np.where(d < best, d, best), np.where(d < best, i + s, at)
     return best, at
 
-# %% ../nbs/00_data.ipynb #3663e0ce
+# %% ../nbs/00_data.ipynb #0452a0c1
 def find_twins(
     rows:list, # rows with sha256, phash and mirror; the first of each set of twins stays
     near:int=16, # bits of 256 that may differ; -1: compare pixels only
@@ -750,7 +774,7 @@ def find_twins(
             else: stay.append(i); first[rows[i]['sha256']] = i
     return twins
 
-# %% ../nbs/00_data.ipynb #938203a7
+# %% ../nbs/00_data.ipynb #69964d95
 PASSING = 'vanished', 'changed', 'no access' # reasons that another run may not find again
 
 def known_rows(
@@ -767,7 +791,7 @@ def known_rows(
         rows |= {r['path']: r for r in lost if not r['twin'] or r['twin'] in rows}
     return rows | {p: dict(r, home='work') for p,r in work.rows.items() if same(r)}
 
-# %% ../nbs/00_data.ipynb #65d61958
+# %% ../nbs/00_data.ipynb #85dcdf62
 def sort_out(
     rows:list, # of all pictures that were listed and read
     old, # AvatarStore or None
@@ -782,11 +806,12 @@ def sort_out(
     for r in new: r['key'] = r['sha256']
     gone = [] if old is None else [r for r in old.manifest.to_dict('records') if r['path'] not in {r['path'] for r in good if r['home'] == 'old'}]
     if gone and new:
-        for r,d,i in zip(new, *nearest(bits([r['phash'] for r in new]), bits([r['phash'] for r in gone]))):
-            if d <= max(near, 0): r['key'] = gone[i]['key']
+        for k in ('mirror', 'phash'): # upright has the last word
+            for r,d,i in zip(new, *nearest(bits([r[k] for r in new]), bits([r['phash'] for r in gone]))):
+                if d <= max(near, 0): r['key'] = gone[i]['key']
     return rows
 
-# %% ../nbs/00_data.ipynb #0452a0c1
+# %% ../nbs/00_data.ipynb #0d68ccf9
 def write_store(
     part:Path, # folder to write; what is there is removed
     rows:list, # from sort_out
@@ -811,17 +836,17 @@ def write_store(
     sums = {f: checksums(part/f) for f in ('images.npy', 'manifest.csv', 'rejects.csv', 'rejects.npy')}
     (part/'info.json').write_text(json.dumps(dict(version=VERSION, n=len(kept), options=options, other=dict(sorted(source.other.items())), checksums=sums), indent=1))
 
-# %% ../nbs/00_data.ipynb #6f78da7d
+# %% ../nbs/00_data.ipynb #b13503d2
 THUMB = 64 # side of the thumbnails of rejected pictures
 
 def _write_npy(file, pictures, n, size):
     with open(file, 'wb') as f:
         np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(n, size, size, 3)))
-        for p in pictures: f.write(p.tobytes())
+        for p in pictures: f.write(memoryview(p).cast('B'))
         f.flush()
         os.fsync(f.fileno())
 
-# %% ../nbs/00_data.ipynb #75a95a5e
+# %% ../nbs/00_data.ipynb #ecdce588
 def pixels_of(
     row:dict, # from known_rows
     old, # AvatarStore or None
@@ -842,7 +867,7 @@ def _row(file, i): # read, not mapped: pages of a mapped file count as memory
         f.seek(i*nb, 1)
         return np.frombuffer(f.read(nb), dtype=np.uint8).reshape(shape[1:])
 
-# %% ../nbs/00_data.ipynb #b5acdbe7
+# %% ../nbs/00_data.ipynb #d1ecde78
 def _img(data, kind): return Img(src=f'data:image/{kind};base64,{base64.b64encode(data).decode()}', style='max-width:100%')
 
 def contact_sheet(
@@ -860,17 +885,15 @@ def contact_sheet(
 def size_histogram(
     sides, # shorter side of each picture, in pixels
     size:int, # the side of the store
-): # an <img>
-    "How large the pictures were"
-    ax = (fig := Figure(figsize=(7, 1.8), layout='constrained')).subplots()
-    ax.hist(sides, bins=40)
-    ax.axvline(size, color='k', lw=1, ls=':')
-    ax.set(xlabel='shorter side as it came, pixels (dotted: side of the store)', ylabel='pictures')
-    out = io.BytesIO()
-    fig.savefig(out, dpi=80, metadata=dict(Software=None))
-    return _img(out.getvalue(), 'png')
+): # a <div>
+    "How large the pictures were, as bars; those of pictures that had to be enlarged are red"
+    n, edges = np.histogram(sides, np.unique(np.linspace(min(sides), max(sides) + 1, 41).astype(int)))
+    bar = lambda k, lo, hi: Div(title=f'{k} of {lo} to {hi - 1} pixels', style=f"flex:1;height:{k/n.max():.1%};background:{'#c44' if hi <= size else '#47a'}")
+    bars = Div(*(bar(k, lo, hi) for k,lo,hi in zip(n, edges[:-1], edges[1:])), style='display:flex;align-items:flex-end;gap:1px;height:8em')
+    ends = Div(Span(f'{edges[0]} pixels'), Span('shorter side as it came'), Span(f'{edges[-1] - 1} pixels'), style='display:flex;justify-content:space-between')
+    return Div(bars, ends)
 
-# %% ../nbs/00_data.ipynb #a2dbb581
+# %% ../nbs/00_data.ipynb #7f9865f9
 def _some(n, most): return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
 
 def duplicate_pairs(
@@ -885,7 +908,7 @@ def duplicate_pairs(
     pairs = [np.concatenate([thumbs[t], small(store.images[place[w]])], 1) for t,w in zip(dup.thumb, dup.twin)]
     return np.stack(pairs) if pairs else np.zeros((0, THUMB, 2*THUMB, 3), np.uint8)
 
-# %% ../nbs/00_data.ipynb #44cedada
+# %% ../nbs/00_data.ipynb #91e23ef0
 def _section(reason, rows, thumbs):
     seen = rows[rows.thumb >= 0]
     items = [Li(Code(r.path), ' ', r.detail) for r in rows.iloc[_some(len(rows), 12)].itertuples()]
@@ -906,7 +929,7 @@ def report(
     opts = ', '.join(f'{k} {v}' for k,v in store.info['options'].items() if v != '')
     return to_xml(Div(*body, P(f'Options: {opts}'), style='font-family:sans-serif;max-width:60em;margin:auto'))
 
-# %% ../nbs/00_data.ipynb #69964d95
+# %% ../nbs/00_data.ipynb #ee73fe45
 @contextmanager
 def only_one(
     dst:Path, # folder of a store
@@ -932,7 +955,7 @@ def swap(
     new.rename(dst)
     shutil.rmtree(old, ignore_errors=True)
 
-# %% ../nbs/00_data.ipynb #520fd8d0
+# %% ../nbs/00_data.ipynb #0ee770cc
 def check_options(
     options:dict, # of prepare
     near:int, # of prepare
@@ -960,7 +983,7 @@ def open_old(
         if (was := old.info['options'].get(k)) != v: raise AvatarError(f"{dst} exists already, with {k} {was}, not {v}; give the same options, or choose another name for the store")
     return old
 
-# %% ../nbs/00_data.ipynb #85dcdf62
+# %% ../nbs/00_data.ipynb #9ea68893
 def _build(source, old, work, options, near):
     decode_all(source, set(source.items) - set(known_rows(source, old, work)), work, {k:v for k,v in options.items() if k != 'near'})
     known = known_rows(source, old, work)
@@ -975,7 +998,7 @@ def _build(source, old, work, options, near):
     write_store(work.path/'store', rows, partial(pixels_of, old=old, work=work), options, source)
     (work.path/'store'/'report.html').write_text('<!doctype html><meta charset="utf-8"><title>Prepared pictures</title>\n' + report(AvatarStore(work.path/'store', check=False)), encoding='utf-8')
 
-# %% ../nbs/00_data.ipynb #0d68ccf9
+# %% ../nbs/00_data.ipynb #37a09554
 def prepare(
     src:str, # folder, .zip, .tar(.gz/.xz/.zst), .csv or .parquet with a column path, hf:owner/name, demo or demo:N
     dst:str, # folder of the store; one that exists is brought up to date: only what is new or changed is decoded, what is gone leaves
@@ -1004,10 +1027,10 @@ def prepare(
         shutil.rmtree(work.path)
     return AvatarStore(dst, check=False)
 
-# %% ../nbs/00_data.ipynb #b13503d2
+# %% ../nbs/00_data.ipynb #bc5e1652
 prepare_cli = cli(prepare, 'anime_vq_prepare')
 
-# %% ../nbs/00_data.ipynb #5cee00e2
+# %% ../nbs/00_data.ipynb #b5cfd692
 def in_validation(
     key:str, # of a picture, as in the manifest
     val_frac:float=.2, # part held out, on average
@@ -1017,7 +1040,7 @@ def in_validation(
     h = hashlib.blake2b(f'{seed}:{key}'.encode(), digest_size=8).digest()
     return int.from_bytes(h, 'big')/2**64 < val_frac
 
-# %% ../nbs/00_data.ipynb #2420534f
+# %% ../nbs/00_data.ipynb #498da0b6
 LUMA = torch.tensor([.2989, .587, .114])
 
 def colour_map(
@@ -1029,7 +1052,7 @@ def colour_map(
     S = s*torch.eye(3) + (1 - s)*LUMA.expand(3, 3)
     return c*b*S, ((1 - c)*b)[:,0]*m[:,None]
 
-# %% ../nbs/00_data.ipynb #19d0deb7
+# %% ../nbs/00_data.ipynb #82ad1ea4
 def augment(
     x:Tensor, # uint8 (b, 3, h, w)
     flip:float=.5, # probability of a horizontal flip
@@ -1044,7 +1067,7 @@ def augment(
         torch.addmm(o[0]/127.5 - 1, A[0]/127.5, p, out=y[i].flatten(1)).clamp_(-1, 1) # jittered and normalised
     return y
 
-# %% ../nbs/00_data.ipynb #c0ca1a24
+# %% ../nbs/00_data.ipynb #3c42959c
 class AvatarDataset(Dataset):
     "Some pictures of a store, as float32 (3, size, size) in [-1, 1]; a `DataLoader` needs `collate_fn=whole_batch`"
     def __init__(self,
@@ -1058,7 +1081,7 @@ class AvatarDataset(Dataset):
     def __getitems__(self, places) -> Tensor: # PyTorch's loader asks for whole batches
         return self.tfm(torch.from_numpy(self.store.images[self.idx[places]]).permute(0, 3, 1, 2).contiguous())
 
-# %% ../nbs/00_data.ipynb #3043878f
+# %% ../nbs/00_data.ipynb #4dbc1c20
 LITDATA = 'litdata.json'
 
 def _lit():
@@ -1085,7 +1108,7 @@ def to_litdata(
     (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed)))
     return dst
 
-# %% ../nbs/00_data.ipynb #94754453
+# %% ../nbs/00_data.ipynb #f4ad73b3
 def _augmentation(hp): return partial(augment, flip=hp.flip, jitter=hp.jitter)
 
 def _streamed(x, tfm): return tfm(torch.as_tensor(x).permute(2, 0, 1)[None])[0]
@@ -1109,7 +1132,7 @@ def litdata_loader(
     "A loader that knows litdata's ranks and workers"
     return _lit().StreamingDataLoader(ds, batch_size=batch_size, **kw)
 
-# %% ../nbs/00_data.ipynb #197d3961
+# %% ../nbs/00_data.ipynb #1e11e0c9
 def demo_path(
     root:str, # folder for demo data
     n:int, # number of pictures
@@ -1119,7 +1142,7 @@ def demo_path(
     "Where the store of these demo avatars belongs"
     return Path(root)/f'demo-{n}-{size}px-seed{seed}'
 
-# %% ../nbs/00_data.ipynb #b506a8d3
+# %% ../nbs/00_data.ipynb #7b3dcdc3
 class AnimeDataModule(L.LightningDataModule):
     "Avatars in batches of float32 (b, 3, size, size) in [-1, 1], split by content; raises `AvatarError` for data that cannot be served"
     def __init__(self,
@@ -1129,7 +1152,7 @@ class AnimeDataModule(L.LightningDataModule):
         val_frac:float=.2, # part held out for validation, chosen by content
         flip:float=.5, # probability of a horizontal flip in training
         jitter:float=.1, # brightness, contrast and saturation change by up to this part in training
-        num_workers:int=4, # processes that load and augment
+        num_workers:int=0, # processes that load and augment; 0 is fastest where the store fits memory
         seed:int=0, # of the split and of the demo avatars
         n_demo:int=10_000, # number of demo avatars; those with the same perceptual hash as another are left out
         root:str='data', # folder where demo avatars are kept
@@ -1139,14 +1162,14 @@ class AnimeDataModule(L.LightningDataModule):
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
 
-# %% ../nbs/00_data.ipynb #82ad1ea4
+# %% ../nbs/00_data.ipynb #32bfd431
 @patch(as_prop=True)
 def store_path(self:AnimeDataModule) -> Path:
     "Where the store lies, or will lie"
     hp = self.hparams
     return demo_path(hp.root, hp.n_demo, hp.size, hp.seed) if hp.data == 'demo' else Path(hp.data)
 
-# %% ../nbs/00_data.ipynb #52366841
+# %% ../nbs/00_data.ipynb #eca5d999
 @patch
 def prepare_data(self:AnimeDataModule):
     "Draw and prepare the demo avatars, where they are asked for and not there yet"
@@ -1155,14 +1178,14 @@ def prepare_data(self:AnimeDataModule):
     with only_one(dst.with_name(dst.name + '-demo'), wait=True):
         if not dst.exists(): prepare(f'demo:{hp.n_demo}:{hp.seed}', dst, hp.size, near=0)
 
-# %% ../nbs/00_data.ipynb #3c42959c
+# %% ../nbs/00_data.ipynb #c704e051
 def _open(hp, path):
     "Training and validation set of a store"
     store = AvatarStore(path)
     val = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
     return store.size, AvatarDataset(store, np.flatnonzero(~val), _augmentation(hp)), AvatarDataset(store, np.flatnonzero(val))
 
-# %% ../nbs/00_data.ipynb #cea18bb9
+# %% ../nbs/00_data.ipynb #ba8c0b22
 @patch
 def setup(self:AnimeDataModule,
     stage:str=None, # Lightning's; all stages are alike
@@ -1177,9 +1200,9 @@ def setup(self:AnimeDataModule,
         raise AvatarError(f"batch_size is {hp.batch_size}, but only {len(self.train_ds)} pictures are left to train on; "
                           "set a smaller --data.batch_size, or give more pictures")
     if len(self.val_ds) < self.ranks[1]:
-        raise AvatarError(f"none of the {len(self.train_ds)} pictures is held out with val_frac {hp.val_frac}; set a larger --data.val_frac, or give more pictures")
+        raise AvatarError(f"{len(self.val_ds)} of {len(self.train_ds) + len(self.val_ds)} pictures are held out with val_frac {hp.val_frac}, and each process needs one; set a larger --data.val_frac, or give more pictures")
 
-# %% ../nbs/00_data.ipynb #4dbc1c20
+# %% ../nbs/00_data.ipynb #9dad0df8
 @patch(as_prop=True)
 def ranks(self:AnimeDataModule) -> tuple: # (rank of this process, number of processes)
     "Which part of the data is ours"
@@ -1195,7 +1218,7 @@ def equal_batches(
     while rest and part % batch_size == 0: batch_size += 1
     return batch_size
 
-# %% ../nbs/00_data.ipynb #37d12aa9
+# %% ../nbs/00_data.ipynb #dc69066d
 def whole_batch(
     batch, # from an AvatarDataset, which gives whole batches, or a list of pictures
 ) -> Tensor: # (b, 3, size, size)

@@ -3,7 +3,7 @@
     python benchmarks/data.py                 # about eight minutes on two cores
     python benchmarks/data.py --n 64 --many 400 --out small.json     # seconds, for trying it out
 """
-import argparse, json, os, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, shutil, statistics, subprocess, sys, tempfile, time
 from datetime import date
 from pathlib import Path
 
@@ -30,11 +30,33 @@ def raw_pictures(folder, n):
     return folder
 
 
-def single(files):
-    "PIL open, torchvision resize, one process, nothing kept"
-    resize = v2.Resize((SIZE, SIZE), antialias=True)
-    for f in files:
-        np.asarray(resize(Image.open(f).convert("RGB")))
+# each timed in a process of its own, imports not counted, as a user would run it: memory that one of them keeps would help the other
+PLAIN = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from torchvision.transforms import v2
+files, resize = sorted(p for p in Path(sys.argv[1]).rglob("*") if p.is_file()), v2.Resize((int(sys.argv[3]),)*2, antialias=True)
+t = time.perf_counter()
+for f in files: np.asarray(resize(Image.open(f).convert("RGB")))
+print(time.perf_counter() - t)
+"""
+OURS = """
+import sys, time
+from anime_vq_nb.data import prepare
+t = time.perf_counter()
+prepare(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+print(time.perf_counter() - t)
+"""
+KEEP = dict(MALLOC_MMAP_THRESHOLD_=str(1 << 25), MALLOC_TRIM_THRESHOLD_=str(1 << 28))  # what prepare sets for its helpers
+
+
+def alone(code, folder, dst, **env):
+    "Seconds that the code prints"
+    done = subprocess.run([sys.executable, "-c", code, folder, dst, str(SIZE)], check=True, capture_output=True, text=True, env=os.environ | env)
+    shutil.rmtree(dst, ignore_errors=True)
+    return float(done.stdout.split()[-1])
 
 
 def seconds(f):
@@ -44,11 +66,9 @@ def seconds(f):
 
 
 def bench_prepare(tmp, what, folder):
-    files, ours, other = sorted(p for p in folder.rglob("*") if p.is_file()), [], []
-    for k in range(5):  # in turn, so that a drift of the machine meets both
-        other.append(seconds(lambda: single(files)))
-        ours.append(seconds(lambda: prepare(folder, tmp / f"{what[:3]}{k}", SIZE)))
-    return row(f"prepare: {what}", "PIL open → torchvision resize, one process", len(files), ours, other)
+    n, dst, plain = sum(p.is_file() for p in folder.rglob("*")), tmp / "prepared", "PIL open → torchvision resize, one process"
+    ours, other, kept = zip(*[(alone(OURS, folder, dst), alone(PLAIN, folder, dst), alone(PLAIN, folder, dst, **KEEP)) for _ in range(5)])  # in turn, so that a drift of the machine meets all
+    return [row(f"prepare: {what}", beside, n, ours, t) for beside, t in ((plain, other), (plain + ", told to keep freed memory", kept))]
 
 
 def row(what, beside, n, ours, other):
@@ -77,7 +97,7 @@ def bench_epoch(tmp, n):
         Image.fromarray(x).save(small / f"{i:06d}.jpg", quality=95)
     (tmp / "folder").mkdir()
     (tmp / "folder" / "all").symlink_to(tmp / "raw")
-    dm = AnimeDataModule(tmp / "epoch", SIZE, BATCH, val_frac=.1, num_workers=WORKERS)
+    dm = AnimeDataModule(tmp / "epoch", SIZE, BATCH, val_frac=.1)
     dm.setup()
     ours, k = epochs(dm.train_dataloader()), len(dm.train_ds) // BATCH * BATCH
     ours = [t * n / k for t in ours]  # seconds for n pictures
@@ -119,9 +139,9 @@ def main():
     args = p.parse_args()
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
-        rows = [bench_prepare(tmp, "demo avatars, 1024×1024 JPEG, PNG, WebP", raw_pictures(tmp / "raw", args.n))]
+        rows = bench_prepare(tmp, "demo avatars, 1024×1024 JPEG, PNG, WebP", raw_pictures(tmp / "raw", args.n))
         if args.faces:
-            rows.append(bench_prepare(tmp, args.name, Path(args.faces)))
+            rows += bench_prepare(tmp, args.name, Path(args.faces))
         rows += bench_epoch(tmp, args.n)
         rows += bench_memory(tmp, args.many)
     command = "python benchmarks/data.py" + "".join(f" --{k} {getattr(args, k)}" for k in ("n", "many") if getattr(args, k) != p.get_default(k)) + (f" --faces FOLDER --name '{args.name}'" if args.faces else "")
