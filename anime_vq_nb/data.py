@@ -12,8 +12,8 @@ __all__ = ['STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_
            'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'nearest', 'find_twins', 'known_rows',
            'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report',
            'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation', 'colour_map', 'augment',
-           'AvatarDataset', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path', 'AnimeDataModule',
-           'equal_batches', 'whole_batch']
+           'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path',
+           'AnimeDataModule', 'equal_batches', 'whole_batch', 'StoreLoader']
 
 # %% ../nbs/00_data.ipynb #d30ad121
 import base64, ctypes, hashlib, io, json, lzma, multiprocessing, os, pickle, shutil, signal, sys, tarfile, warnings, zipfile, zlib
@@ -922,7 +922,7 @@ def report(
     rej, thumbs, pairs = store.rejects, np.load(store.path/'rejects.npy', mmap_mode='r'), duplicate_pairs(store)
     counts = [('kept', len(store)), *rej.reason.value_counts().sort_index().items()]
     body = [H1('Prepared pictures'), P(f"{len(store)} of {len(store) + len(rej)} pictures, {store.size}×{store.size}"),
-        Table(*(Tr(Td(k), Td(str(n), align='right')) for k,n in counts)), size_histogram(store.manifest[['width', 'height']].min(1), store.size),
+        Table(*(Tr(Td(k), Td(str(n), align='right')) for k,n in counts)), H2('Sizes'), size_histogram(store.manifest[['width', 'height']].min(1), store.size),
         H2('Kept'), contact_sheet(store.images[_some(len(store), 96)])]
     if len(pairs): body += [H2('Duplicates, each left of its twin in the store'), contact_sheet(pairs, 6, 2*THUMB)]
     body += [_section(r, rows, thumbs) for r,rows in rej.groupby('reason')]
@@ -1057,10 +1057,11 @@ def augment(
     x:Tensor, # uint8 (b, 3, h, w)
     flip:float=.5, # probability of a horizontal flip
     jitter:float=.1, # brightness, contrast and saturation change by up to this part; 0 for none
+    seeds:list=None, # b integers: the same seed, the same draw; None: drawn from PyTorch's generator
 ) -> Tensor: # float32 in [-1, 1], same shape
-    "Light augmentations for a batch, each picture by itself, drawn from PyTorch's generator"
-    turn, bcs = torch.rand(len(x)) < flip, torch.empty(len(x), 3).uniform_(1 - jitter, 1 + jitter)
-    y = torch.empty(x.shape)
+    "Light augmentations for a batch, each picture by itself"
+    u = torch.rand(len(x), 4) if seeds is None else torch.stack([torch.rand(4, generator=torch.Generator().manual_seed(s)) for s in seeds])
+    turn, bcs, y = u[:,0] < flip, 1 + jitter*(2*u[:,1:] - 1), torch.empty(x.shape)
     for i,picture in enumerate(x): # one at a time stays in the processor's cache
         p = (picture.flip(-1) if turn[i] else picture).flatten(1).float()
         A, o = colour_map(bcs[i:i+1], (LUMA@p.mean(1))[None])
@@ -1074,14 +1075,38 @@ class AvatarDataset(Dataset):
         store:AvatarStore, # the pictures
         idx:list, # which of them
         tfm=normalize, # uint8 (b, 3, h, w) → float (b, 3, h, w)
+        seed:int=None, # tfm also takes `seeds`, one for each place; None: it does not
     ):
-        self.store, self.idx, self.tfm = store, np.asarray(idx), tfm
+        self.store, self.idx, self.tfm, self.seed = store, np.asarray(idx), tfm, seed
     def __len__(self): return len(self.idx)
     def __getitem__(self, i) -> Tensor: return self.__getitems__([i])[0]
     def __getitems__(self, places) -> Tensor: # PyTorch's loader asks for whole batches
-        return self.tfm(torch.from_numpy(self.store.images[self.idx[places]]).permute(0, 3, 1, 2).contiguous())
+        x = torch.from_numpy(self.store.images[self.idx[np.asarray(places) % len(self)]]).permute(0, 3, 1, 2).contiguous()
+        return self.tfm(x) if self.seed is None else self.tfm(x, seeds=[(self.seed << 40) + p for p in places])
 
 # %% ../nbs/00_data.ipynb #4dbc1c20
+class TrainSampler(DistributedSampler):
+    "Places of training pictures, shuffled anew in each epoch. Ranks share each batch: two of them with `b` pictures see what one with `2*b` would see"
+    def __init__(self,
+        n:int, # pictures
+        batch_size:int, # pictures a step, of each rank
+        rank:int=0, # of this process
+        ranks:int=1, # number of processes
+        seed:int=0, # of the order
+        done=lambda: 0, # says how many batches were trained on, all epochs together
+    ):
+        super().__init__(range(n), ranks, rank)
+        self.n, self.b, self.steps, self.seed, self.done = n, batch_size, n//(batch_size*ranks), seed, done
+    def __len__(self): return self.steps*self.b
+    def order(self, epoch): return torch.randperm(self.n, generator=torch.Generator().manual_seed((self.seed << 20) + epoch))
+    def __iter__(self):
+        epoch, done = None, self.done()
+        for e,k in (divmod(t, self.steps) for t in range(done, done + self.steps)):
+            if e != epoch: epoch, order = e, self.order(e)
+            start = (k*self.num_replicas + self.rank)*self.b
+            yield from (e*self.n + order[start:start + self.b]).tolist()
+
+# %% ../nbs/00_data.ipynb #08cf71ba
 LITDATA = 'litdata.json'
 
 def _lit():
@@ -1108,7 +1133,7 @@ def to_litdata(
     (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed)))
     return dst
 
-# %% ../nbs/00_data.ipynb #f4ad73b3
+# %% ../nbs/00_data.ipynb #1e11e0c9
 def _augmentation(hp): return partial(augment, flip=hp.flip, jitter=hp.jitter)
 
 def _streamed(x, tfm): return tfm(torch.as_tensor(x).permute(2, 0, 1)[None])[0]
@@ -1132,7 +1157,7 @@ def litdata_loader(
     "A loader that knows litdata's ranks and workers"
     return _lit().StreamingDataLoader(ds, batch_size=batch_size, **kw)
 
-# %% ../nbs/00_data.ipynb #1e11e0c9
+# %% ../nbs/00_data.ipynb #d84868d9
 def demo_path(
     root:str, # folder for demo data
     n:int, # number of pictures
@@ -1142,7 +1167,7 @@ def demo_path(
     "Where the store of these demo avatars belongs"
     return Path(root)/f'demo-{n}-{size}px-seed{seed}'
 
-# %% ../nbs/00_data.ipynb #7b3dcdc3
+# %% ../nbs/00_data.ipynb #eca5d999
 class AnimeDataModule(L.LightningDataModule):
     "Avatars in batches of float32 (b, 3, size, size) in [-1, 1], split by content; raises `AvatarError` for data that cannot be served"
     def __init__(self,
@@ -1162,14 +1187,14 @@ class AnimeDataModule(L.LightningDataModule):
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
 
-# %% ../nbs/00_data.ipynb #32bfd431
+# %% ../nbs/00_data.ipynb #c704e051
 @patch(as_prop=True)
 def store_path(self:AnimeDataModule) -> Path:
     "Where the store lies, or will lie"
     hp = self.hparams
     return demo_path(hp.root, hp.n_demo, hp.size, hp.seed) if hp.data == 'demo' else Path(hp.data)
 
-# %% ../nbs/00_data.ipynb #eca5d999
+# %% ../nbs/00_data.ipynb #cf26c761
 @patch
 def prepare_data(self:AnimeDataModule):
     "Draw and prepare the demo avatars, where they are asked for and not there yet"
@@ -1178,14 +1203,14 @@ def prepare_data(self:AnimeDataModule):
     with only_one(dst.with_name(dst.name + '-demo'), wait=True):
         if not dst.exists(): prepare(f'demo:{hp.n_demo}:{hp.seed}', dst, hp.size, near=0)
 
-# %% ../nbs/00_data.ipynb #c704e051
+# %% ../nbs/00_data.ipynb #9dad0df8
 def _open(hp, path):
     "Training and validation set of a store"
     store = AvatarStore(path)
     val = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
-    return store.size, AvatarDataset(store, np.flatnonzero(~val), _augmentation(hp)), AvatarDataset(store, np.flatnonzero(val))
+    return store.size, AvatarDataset(store, np.flatnonzero(~val), _augmentation(hp), hp.seed), AvatarDataset(store, np.flatnonzero(val))
 
-# %% ../nbs/00_data.ipynb #ba8c0b22
+# %% ../nbs/00_data.ipynb #5efafcda
 @patch
 def setup(self:AnimeDataModule,
     stage:str=None, # Lightning's; all stages are alike
@@ -1202,7 +1227,7 @@ def setup(self:AnimeDataModule,
     if len(self.val_ds) < self.ranks[1]:
         raise AvatarError(f"{len(self.val_ds)} of {len(self.train_ds) + len(self.val_ds)} pictures are held out with val_frac {hp.val_frac}, and each process needs one; set a larger --data.val_frac, or give more pictures")
 
-# %% ../nbs/00_data.ipynb #9dad0df8
+# %% ../nbs/00_data.ipynb #31167573
 @patch(as_prop=True)
 def ranks(self:AnimeDataModule) -> tuple: # (rank of this process, number of processes)
     "Which part of the data is ours"
@@ -1218,26 +1243,35 @@ def equal_batches(
     while rest and part % batch_size == 0: batch_size += 1
     return batch_size
 
-# %% ../nbs/00_data.ipynb #dc69066d
+# %% ../nbs/00_data.ipynb #c526b460
 def whole_batch(
     batch, # from an AvatarDataset, which gives whole batches, or a list of pictures
 ) -> Tensor: # (b, 3, size, size)
     "`collate_fn` for a `DataLoader` of an `AvatarDataset`: there is nothing to put together"
     return batch if isinstance(batch, Tensor) else torch.stack(batch)
 
+class StoreLoader(DataLoader):
+    "A `DataLoader` that Lightning knows to be resumable; what it serves next follows from the batches done, so there is no state to keep"
+    def state_dict(self) -> dict: return {}
+    def load_state_dict(self, state:dict): pass
+
+@patch
+def batches_done(self:AnimeDataModule) -> int:
+    "Batches that were trained on, all epochs together, also before a run was resumed"
+    return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed if self.trainer else 0
+
 def _loader(self, ds, train):
     (rank, n), hp = self.ranks, self.hparams
     kw = dict(num_workers=hp.num_workers, persistent_workers=hp.num_workers > 0, pin_memory=torch.cuda.is_available(), drop_last=train)
     if not isinstance(ds, AvatarDataset): return litdata_loader(ds, hp.batch_size, **kw)
     size = hp.batch_size if train else equal_batches(len(ds), n, hp.batch_size)
-    if n == 1: kw['shuffle'] = train
-    elif train: kw['sampler'] = DistributedSampler(ds, n, rank, seed=hp.seed, drop_last=True)
-    else: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
-    return DataLoader(ds, size, collate_fn=whole_batch, **kw)
+    if train: kw['sampler'] = TrainSampler(len(ds), size, rank, n, hp.seed, self.batches_done)
+    elif n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
+    return StoreLoader(ds, size, collate_fn=whole_batch, **kw)
 
 @patch
 def train_dataloader(self:AnimeDataModule): 
-    "Shuffled, augmented, whole batches only"
+    "Shuffled, augmented, whole batches only; on taking up a run they go on where it was, exactly so with a store"
     return _loader(self, self.train_ds, True)
 
 @patch
