@@ -266,7 +266,7 @@ def revive(self:VectorQuantizerEMA,
     self.sums[poor] = new*self.counts[poor][:,None]
     return poor
 
-# %% ../nbs/02_quantizer_ema.ipynb #e8626177
+# %% ../nbs/02_quantizer_ema.ipynb #ea7e3f4d
 class CodebookUsage(Metric):
     "Usage, perplexity and histogram of codes over all that `update` has seen (a torchmetrics metric: `reset` forgets it)"
     full_state_update = False
@@ -279,13 +279,13 @@ class CodebookUsage(Metric):
     def compute(self) -> dict: # usage (0 to 1), perplexity (1 to K), histogram (K,)
         return dict(usage=(self.counts > 0).double().mean(), perplexity=perplexity(self.counts), histogram=self.counts)
 
-# %% ../nbs/02_quantizer_ema.ipynb #3ca9a2c8
+# %% ../nbs/02_quantizer_ema.ipynb #b5691855
 @patch(as_prop=True)
 def moving_perplexity(self:VectorQuantizerEMA) -> Tensor: # scalar, from 1 to K
     "Perplexity of the moving counts: codes in effective use over the last batches"
     return perplexity(self.counts)
 
-# %% ../nbs/02_quantizer_ema.ipynb #ef702b9b
+# %% ../nbs/02_quantizer_ema.ipynb #099de108
 def usage_warning(
     counts:Tensor, # (K,), picks of each code over a data set
     least:float=.25, # perplexity below this part of K is worth a warning
@@ -296,7 +296,7 @@ def usage_warning(
     return (f"few codes carry the load: perplexity {p:.0f} of {k}, {dead} codes never picked; try fewer codes (n_codes {max(2, k//2)}), "
             "a larger commitment (w_commit 0.5), a lower learning rate, or revival (revive 0.01)")
 
-# %% ../nbs/02_quantizer_ema.ipynb #7a364dc5
+# %% ../nbs/02_quantizer_ema.ipynb #ae0aee54
 def plot_usage(
     counts:Tensor, # (K,), picks of each code; any scale
     ax=None, # matplotlib axes; new ones by default
