@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .data import AvatarError
 from .encoder import Encoder, cost_table, level_sides, make_act, make_blocks, make_norm
-from .quantizer_ema import VectorQuantizerEMA
+from .quantizer_ema import make_quantizer
 
 # %% ../nbs/03_decoder.ipynb #dad7e77a
 class Upsample(nn.Module):
@@ -90,11 +90,15 @@ class VQVAE(nn.Module, PyTorchModelHubMixin, library_name='anime_vq_nb', tags=['
         eps:float=1e-5, # smoothing of the codes' counts
         init:str='normal', # codes at the start: 'normal' or 'kaiming'
         ema:bool=True, # codes follow moving averages; False: they are trained by gradient
+        cosine:bool=False, # vectors and codes at unit length, so that the angle decides
+        rotation:bool=False, # gradient through the quantizer by the rotation trick, not copied
+        quantizer:str='ema', # or, for comparisons, a class of vector-quantize-pytorch: VectorQuantize, SimVQ, FSQ, LFQ …
+        quantizer_args:dict=None, # more arguments of that class
     ):
         super().__init__()
         self.size, body = size, dict(ch=tuple(ch), n_res=n_res, c_latent=c_latent, norm=norm, act=act, attn_at=tuple(attn_at), size=size)
         self.encoder = Encoder(**body)
-        self.quantizer = VectorQuantizerEMA(n_codes, dim, decay, eps, c_latent, init, ema)
+        self.quantizer = make_quantizer(quantizer, n_codes, dim, c_latent, quantizer_args, decay=decay, eps=eps, init=init, ema=ema, cosine=cosine, rotation=rotation)
         self.decoder = Decoder(**body, c_out=c_out, up=up, end=end)
 
     def autoencode(self, x) -> tuple: # (x_rec, vq): pictures, and the quantizer's VQOutput

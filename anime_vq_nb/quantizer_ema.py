@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['VQOutput', 'nearest', 'histogram', 'perplexity', 'ema_update', 'spread_out', 'kmeans', 'straight_through', 'rotate',
-           'init_codes', 'VectorQuantizerEMA', 'everyone', 'CodebookUsage', 'usage_warning', 'plot_usage']
+           'init_codes', 'VectorQuantizerEMA', 'everyone', 'CodebookUsage', 'usage_warning', 'plot_usage',
+           'ForeignQuantizer', 'make_quantizer']
 
 # %% ../nbs/02_quantizer_ema.ipynb #a2116404
+import math
 from collections import namedtuple
 
 import matplotlib.pyplot as plt
@@ -308,3 +310,79 @@ def plot_usage(
     ax.axhline(1, c='k', lw=.8, ls=':')
     ax.set(xlabel='code, by rank', ylabel='share × K', title=f'perplexity {perplexity(counts):.0f} of {len(counts)}')
     return ax
+
+# %% ../nbs/02_quantizer_ema.ipynb #a6c8d37e
+class ForeignQuantizer(nn.Module):
+    "A quantizer of vector-quantize-pytorch with our interface. Its own loss comes as `commit`. Raises `AvatarError` without the library, or for one that does not fit"
+    def __init__(self,
+        kind:str, # its class: 'VectorQuantize', 'SimVQ', 'FSQ', 'LFQ', …
+        n_codes:int=1024, # K; for FSQ the product of its levels
+        dim:int=256, # numbers in a code
+        c_latent:int=None, # channels of the latents; None: dim
+        args:dict=None, # more arguments of that class
+    ):
+        super().__init__()
+        try: import vector_quantize_pytorch as vqp
+        except ImportError: raise AvatarError(f"quantizer {kind!r} is from vector-quantize-pytorch; install it with: pip install 'anime_vq_nb[vqp]'") from None
+        if not hasattr(vqp, kind): raise AvatarError(f"quantizer is {kind!r}; it can be 'ema', or a class of vector-quantize-pytorch such as VectorQuantize, SimVQ, FSQ or LFQ")
+        size, c = {} if kind == 'FSQ' else dict(codebook_size=n_codes), c_latent or dim
+        try: self.vq = getattr(vqp, kind)(dim=dim, **size, **(args or {}))
+        except (TypeError, AssertionError) as e: raise AvatarError(f"{kind} does not take these arguments ({e}); see quantizer_args") from None
+        self.n_codes, self.dim, self.kind = n_codes, dim, kind
+        self.proj_in, self.proj_out = (nn.Identity() if c == dim else nn.Conv2d(*io, 1) for io in ((c, dim), (dim, c)))
+        self.from_indices = getattr(self.vq, 'get_output_from_indices', None) or getattr(self.vq, 'indices_to_codes', None)
+        if self.from_indices is None: raise AvatarError(f"{kind} cannot turn indices back into codes, so there is no decoder for it")
+        if (k := getattr(self.vq, 'codebook_size', n_codes)) != n_codes or (kind == 'FSQ' and (k := math.prod(args['levels'])) != n_codes): raise AvatarError(f"{kind} has {k} codes, but n_codes is {n_codes}")
+        self.register_buffer('counts', torch.ones(n_codes))
+
+    def forward(self, z): # (b, c_latent, h, w)
+        b, _, h, w = z.shape
+        flat = self.proj_in(z).float().permute(0, 2, 3, 1).reshape(b, h*w, self.dim)
+        with torch.autocast(z.device.type, enabled=False): q, idx, *loss = self.vq(flat)
+        if idx.shape != (b, h*w): raise AvatarError(f"{self.kind} gives {idx.shape[2:].numel()} indices a place; only one is supported")
+        loss, n = loss[0].sum() if loss else flat.new_zeros(()), histogram(idx, self.n_codes)
+        if self.training: self.counts.lerp_(n, .01)
+        z_q = self.proj_out(q.view(b, h, w, -1).permute(0, 3, 1, 2).to(z.dtype))
+        return VQOutput(z_q, idx.view(b, h, w).long(), loss, loss.detach(), perplexity(n), flat.detach().flatten(0, 1))
+
+# %% ../nbs/02_quantizer_ema.ipynb #c7e0320b
+@patch
+@torch.no_grad()
+def pick(self:ForeignQuantizer,
+    z:Tensor, # (b, c_latent, h, w)
+) -> Tensor: # (b, h, w), integers from 0 to K-1
+    "Index at each position; changes nothing"
+    was = self.training
+    idx = self.eval()(z).indices
+    self.train(was)
+    return idx
+
+@patch
+def lookup(self:ForeignQuantizer,
+    indices:Tensor, # (b, h, w), integers from 0 to K-1
+) -> Tensor: # (b, c_latent, h, w), as z_q
+    "The vectors of given codes"
+    return self.proj_out(self.from_indices(indices.flatten(1)).unflatten(1, indices.shape[1:]).permute(0, 3, 1, 2))
+
+@patch(as_prop=True)
+def moving_perplexity(self:ForeignQuantizer) -> Tensor: # scalar, from 1 to K
+    "Perplexity of the moving counts"
+    return perplexity(self.counts)
+
+# %% ../nbs/02_quantizer_ema.ipynb #31b17080
+def make_quantizer(
+    kind:str='ema', # 'ema': ours; or a class of vector-quantize-pytorch
+    n_codes:int=1024, # K
+    dim:int=256, # D
+    c_latent:int=None, # channels of the latents
+    args:dict=None, # more arguments, for a class of vector-quantize-pytorch
+    **ours, # arguments of VectorQuantizerEMA
+) -> nn.Module: # VectorQuantizerEMA or ForeignQuantizer
+    "A quantizer by name. Raises `AvatarError` for what does not go together"
+    if kind == 'ema':
+        if args: raise AvatarError(f"quantizer_args is {args}, but quantizer is 'ema', which has arguments of its own")
+        return VectorQuantizerEMA(n_codes, dim, c_latent=c_latent, **ours)
+    for k in ('cosine', 'rotation'):
+        if ours.get(k): raise AvatarError(f"{k} is an option of quantizer 'ema'; for {kind} give quantizer_args")
+    if not ours.get('ema', True): raise AvatarError(f"ema=False is an option of quantizer 'ema'; for {kind} give quantizer_args")
+    return ForeignQuantizer(kind, n_codes, dim, c_latent, args)
