@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['VGG16_SHA256', 'GAN_LOSSES', 'reconstruction_loss', 'fetch_vgg16', 'read_vgg16', 'PerceptualLoss', 'VQVAELoss',
            'Discriminator', 'hinge_d', 'hinge_g', 'nonsat_d', 'nonsat_g', 'r1_penalty', 'LeCAM', 'diff_augment',
-           'gan_weight', 'adaptive_weight']
+           'gan_weight', 'adaptive_weight', 'gradient_energy']
 
 # %% ../nbs/04_losses.ipynb #6d6eb8bf
 import hashlib
+from copy import deepcopy
 from pathlib import Path
 from urllib.error import URLError
 
@@ -76,6 +77,11 @@ class PerceptualLoss(nn.Module):
     def _apply(self, fn, *args, **kw):
         self._net[0]._apply(fn, *args, **kw)
         return super()._apply(fn, *args, **kw)
+
+    def __deepcopy__(self, memo): # a copy of the parent, for averaging its weights, shares the network
+        new = type(self).__new__(type(self))
+        new.__dict__ = {k: v if k == '_net' else deepcopy(v, memo) for k,v in self.__dict__.items()}
+        return new
 
     def forward(self, x_rec, x) -> Tensor: # (b,), one distance a picture
         return self._net[0](x_rec, x).flatten()
@@ -244,3 +250,10 @@ def adaptive_weight(
     "What to multiply the adversarial loss by so that it pulls at the last layer as hard as the reconstruction does"
     rec, gan = (torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (rec, gan))
     return (rec/(gan + 1e-4)).clamp(0, most).detach()
+
+# %% ../nbs/04_losses.ipynb #3089c756
+def gradient_energy(
+    x:Tensor, # pictures, (b, c, h, w)
+) -> Tensor: # (b,), >= 0
+    "Mean squared difference between neighbouring pixels, across and down"
+    return x.diff(dim=-1).square().mean((1, 2, 3)) + x.diff(dim=-2).square().mean((1, 2, 3))

@@ -239,11 +239,11 @@ def start_from(self:VectorQuantizerEMA,
     iters:int=20, # rounds of k-means
     seed:int=0, # of k-means
 ):
-    "Start the codes at the k-means centres of encoder outputs, of all ranks; raises `AvatarError` for fewer vectors than codes"
-    centres, counts = kmeans(everyone(self.vectors(z)), self.n_codes, iters, seed)
+    "Start the codes at the k-means centres of encoder outputs; under DDP give `everyone`'s. Raises `AvatarError` for fewer vectors than codes"
+    centres, counts = kmeans(self.vectors(z), self.n_codes, iters, seed)
     self.codes.copy_(self.unit(centres))
     self.counts.copy_((counts/counts.mean()).clamp(min=self.eps))
-    if dist.is_initialized(): dist.broadcast(self.codes.data, 0), dist.broadcast(self.counts, 0) # sums in another order may round otherwise
+    if dist.is_initialized(): dist.broadcast(self.codes.data, 0), dist.broadcast(self.counts, 0) # the same to the last bit
     if self.ema: self.sums.copy_(self.codes*self.counts[:,None])
 
 # %% ../nbs/02_quantizer_ema.ipynb #525beab3
