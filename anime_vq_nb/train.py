@@ -9,11 +9,12 @@ __all__ = ['PHASES', 'warmup_cosine', 'check_revival', 'VQVAEModel', 'error_map'
            'summary', 'commit', 'hardware', 'make_record', 'train_cli']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
-import json, os, platform, shlex, shutil, subprocess, sys, time
+import json, os, platform, shlex, shutil, signal, subprocess, sys, time
 from datetime import datetime, timezone
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from threading import current_thread, main_thread
 
 import lightning as L
 import matplotlib.pyplot as plt
@@ -299,11 +300,29 @@ class SaveOnStop(Callback):
     def __init__(self,
         folder, # where checkpoints go
         argv:list=(), # arguments of the command, to repeat them
-    ): self.folder, self.file, self.argv = Path(folder), Path(folder)/'stopped.ckpt', argv
+    ): self.folder, self.file, self.argv, self.asked, self.handler = Path(folder), Path(folder)/'stopped.ckpt', argv, False, None
 
-    def on_train_end(self, trainer, module): trainer.save_checkpoint(self.folder/'last.ckpt') # before Averaging, further down, puts the average in place of the weights
+    def on_train_start(self, trainer, module): # Ctrl-C in the middle of a step would leave half a step
+        if current_thread() is main_thread(): self.asked, self.handler = False, signal.signal(signal.SIGINT, self.note)
+
+    def note(self, *args):
+        if self.asked: raise KeyboardInterrupt
+        self.asked = True
+        print('\nstopping before the next step; Ctrl-C again stops at once', flush=True)
+
+    def on_train_batch_start(self, *args):
+        if self.asked: raise KeyboardInterrupt
+
+    def restore(self):
+        if self.handler: signal.signal(signal.SIGINT, self.handler)
+        self.handler = None
+
+    def on_train_end(self, trainer, module):
+        self.restore()
+        trainer.save_checkpoint(self.folder/'last.ckpt') # before Averaging, further down, puts the average in place of the weights
 
     def on_exception(self, trainer, module, exception):
+        self.restore()
         if not trainer.global_step: return # nothing is lost
         trainer.save_checkpoint(self.file)
         if not trainer.is_global_zero: return
@@ -318,6 +337,7 @@ def check_gan(o):
     if o['gan_alone'] > o['gan_start']: raise AvatarError(f"gan_alone is {o['gan_alone']}, but the generator listens from step {o['gan_start']} (gan_start); the discriminator cannot learn alone for longer")
     if o['w_r1'] and o['d_norm'] == 'batch': raise AvatarError("w_r1 wants each picture's own gradient, which d_norm 'batch' mixes; take d_norm 'group', or w_r1 0")
     if o['init_from'] and o.get('kmeans_images'): raise AvatarError("init_from brings trained codes, and kmeans_images would overwrite them; set kmeans_images to 0")
+    with torch.no_grad(): Discriminator(1, o['d_layers'])(diff_augment(torch.zeros(1, 3, (s := o.get('size', 256)), s), tuple(o['diffaug']))) # now, not when the adversary's time comes
     if o['accumulate'] < 1: raise AvatarError(f"accumulate is {o['accumulate']}; it is a number of batches, at least 1")
 
 # %% ../nbs/05_train.ipynb #6c846c34
@@ -667,7 +687,8 @@ def after_fit(self:TrainCLI):
     "Measure and save the best checkpoint, and say where things lie"
     trainer, module, folder = self.trainer, self.model, self.folder
     if trainer.fast_dev_run: return
-    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == 'val/rec'), '') or str(folder/'checkpoints'/'last.ckpt')
+    judge = 'val/perc' if isinstance(module, VQGANModel) else 'val/rec' # by pixels alone, what came before the adversary would always win
+    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == judge), '') or str(folder/'checkpoints'/'last.ckpt')
     module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)['state_dict'])
     metrics, = trainer.validate(module, trainer.datamodule, verbose=False, weights_only=True)
     if not trainer.is_global_zero: return
