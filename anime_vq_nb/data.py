@@ -44,7 +44,6 @@ from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from resvg_py import svg_to_bytes
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
-from torchvision.transforms import v2
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
@@ -415,7 +414,7 @@ class TableSource(Source):
         self.src, self.known = Path(src).parent, read_table(src)
         for path in self.known.path:
             try: st = os.stat(self.src/path)
-            except (OSError, ValueError) as e: self.reject(path, 'missing', 'in the table, but there is no such file')
+            except (OSError, ValueError): self.reject(path, 'missing', 'in the table, but there is no such file')
             else: self.add(path, _stamp(st), any_suffix=True)
     def load(self, path): return load_file(self.src/path, self.items[path])
 
@@ -688,10 +687,11 @@ def helpers(
 ):
     "`f` as a function that threads may call, at most `n` at a time, each answered by a process of its own"
     if sys.platform != 'linux': yield f; return
-    ctx, idle = multiprocessing.get_context('fork'), Queue()
+    ctx, idle, running = multiprocessing.get_context('fork'), Queue(), []
     for _ in range(n or os.cpu_count()):
         (ours, theirs), shared = ctx.Pipe(), mmap(-1, room or 1)
-        ctx.Process(target=_helper, args=(f, theirs, shared), daemon=True).start()
+        running.append(ctx.Process(target=_helper, args=(f, theirs, shared), daemon=True))
+        running[-1].start()
         theirs.close()
         idle.put((ours, shared))
     def ask(x):
@@ -706,6 +706,7 @@ def helpers(
     try: yield ask
     finally:
         while not idle.empty(): idle.get()[0].close()
+        for p in running: p.kill(), p.join() # whatever they do now, nobody waits for it
 
 # %% ../nbs/00_data.ipynb #9fb4dc7f
 def in_order(
@@ -1079,6 +1080,7 @@ class AvatarDataset(Dataset):
     ):
         self.store, self.idx, self.tfm, self.seed = store, np.asarray(idx), tfm, seed
     def __len__(self): return len(self.idx)
+    def __iter__(self): return (self[i] for i in range(len(self)))
     def __getitem__(self, i) -> Tensor: return self.__getitems__([i])[0]
     def __getitems__(self, places) -> Tensor: # PyTorch's loader asks for whole batches
         x = torch.from_numpy(self.store.images[self.idx[np.asarray(places) % len(self)]]).permute(0, 3, 1, 2).contiguous()

@@ -234,7 +234,8 @@ def on_train_start(self:VQVAEModel):
     n, latents = self.hparams.kmeans_images, []
     if not n or self.global_step: return
     self.model.eval()
-    for batch in tqdm(self.trainer.train_dataloader, desc='latents for k-means', disable=n < 512, leave=False):
+    loader = dm.train_dataloader() if (dm := self.trainer.datamodule) else self.trainer.train_dataloader # of its own: the trainer's has begun already
+    for batch in tqdm(loader, desc='latents for k-means', disable=n < 512, leave=False):
         with self.trainer.precision_plugin.forward_context(): latents.append(everyone(self.model.encoder(batch.to(self.device)).float()))
         if sum(map(len, latents)) >= n: break
     self.model.quantizer.start_from(torch.cat(latents)[:n])
