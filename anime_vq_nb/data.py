@@ -13,7 +13,7 @@ __all__ = ['STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_
            'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report',
            'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation', 'colour_map', 'augment',
            'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path',
-           'AnimeDataModule', 'equal_batches', 'whole_batch', 'StoreLoader']
+           'AnimeDataModule', 'equal_batches', 'whole_batch']
 
 # %% ../nbs/00_data.ipynb #d30ad121
 import base64, ctypes, hashlib, io, json, lzma, multiprocessing, os, pickle, shutil, signal, sys, tarfile, warnings, zipfile, zlib
@@ -1252,7 +1252,7 @@ def whole_batch(
     "`collate_fn` for a `DataLoader` of an `AvatarDataset`: there is nothing to put together"
     return batch if isinstance(batch, Tensor) else torch.stack(batch)
 
-class StoreLoader(DataLoader):
+class _StoreLoader(DataLoader):
     "A `DataLoader` that Lightning knows to be resumable; what it serves next follows from the batches done, so there is no state to keep"
     def state_dict(self) -> dict: return {}
     def load_state_dict(self, state:dict): pass
@@ -1269,7 +1269,7 @@ def _loader(self, ds, train):
     size = hp.batch_size if train else equal_batches(len(ds), n, hp.batch_size)
     if train: kw['sampler'] = TrainSampler(len(ds), size, rank, n, hp.seed, self.batches_done)
     elif n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
-    return StoreLoader(ds, size, collate_fn=whole_batch, **kw)
+    return _StoreLoader(ds, size, collate_fn=whole_batch, **kw)
 
 @patch
 def train_dataloader(self:AnimeDataModule): 
