@@ -141,11 +141,14 @@ def revive(self:VQVAEModel, vq, x_rec, x):
 def is_sound(self:VQVAEModel,
     loss:Tensor, # of this step, on this rank
     batch:Tensor, # pictures of this step
+    last:bool=True, # no other loss is asked about in this step
 ) -> bool:
     "Whether the loss is finite on all ranks. Saves a batch for which it is not; raises `AvatarError` after `max_bad` of them in a row"
     flag = (~torch.isfinite(loss.detach())).float()
     if dist.is_initialized(): dist.all_reduce(flag, dist.ReduceOp.MAX)
-    if not flag: self.bad_in_row = 0; return True
+    if not flag:
+        if last: self.bad_in_row = 0
+        return True
     folder = Path(getattr(self.trainer.checkpoint_callback, 'dirpath', None) or self.trainer.default_root_dir)
     folder.mkdir(parents=True, exist_ok=True)
     self.bad, self.bad_in_row = self.bad + 1, self.bad_in_row + 1
@@ -452,14 +455,19 @@ def training_step(self:VQGANModel, batch, batch_idx):
     hp, (opt_g, opt_d), x = self.hparams, self.optimizers(), batch.contiguous(memory_format=torch.channels_last)
     whole = (batch_idx + 1) % hp.accumulate == 0 or self.trainer.is_last_batch
     w = self.gan_scale*gan_weight(self.iteration, hp.w_gan, hp.gan_start, hp.gan_ramp)
+    learns = self.iteration >= hp.gan_start - hp.gan_alone
     loss, terms, vq, x_rec = self.generator_loss(x, w)
-    if not self.is_sound(loss, batch): return opt_g.zero_grad(), opt_d.zero_grad()
+    sound = self.is_sound(loss, batch, last=not learns)
+    if sound and learns:
+        loss_d, terms_d = self.discriminator_loss(x, x_rec)
+        sound = self.is_sound(loss_d, batch)
+    if not sound:
+        for opt in (opt_g, opt_d): opt.zero_grad()
+        return
     self.manual_backward(loss/hp.accumulate)
     self.revive(vq, x_rec, batch)
-    if self.iteration >= hp.gan_start - hp.gan_alone:
-        loss_d, terms_d = self.discriminator_loss(x, x_rec)
+    if learns:
         terms |= terms_d
-        if not self.is_sound(loss_d, batch): return opt_g.zero_grad(), opt_d.zero_grad()
         self.manual_backward(loss_d/hp.accumulate)
         if whole: self.take_step(opt_d, counted=False)
     if whole:
@@ -494,7 +502,7 @@ def on_load_checkpoint(self:VQGANModel, ckpt:dict):
     VQVAEModel.on_load_checkpoint(self, ckpt)
     self.__dict__.update(ckpt.get('gan', {}))
 
-# %% ../nbs/05_train.ipynb #bd721561
+# %% ../nbs/05_train.ipynb #6c7aa0d8
 PHASES = {1: VQVAEModel, 2: VQGANModel}
 
 class RunOptions:
@@ -518,7 +526,7 @@ class RunOptions:
         n = [int(p.name) for p in (Path(self.out)/self.name).glob('*') if p.name.isdigit()]
         return Path(self.out)/self.name/str(max(n, default=-1) + 1)
 
-# %% ../nbs/05_train.ipynb #6af16313
+# %% ../nbs/05_train.ipynb #deb6f530
 def run_callbacks(
     run:RunOptions,
     folder:Path, # of this run
@@ -535,7 +543,7 @@ def run_callbacks(
     if run.stop_on: cbs.append(EarlyStopping(run.stop_on, patience=run.stop_patience))
     return cbs
 
-# %% ../nbs/05_train.ipynb #301f6b51
+# %% ../nbs/05_train.ipynb #642d65b0
 def config_names() -> list:
     "Names of the configurations that come with the package"
     return sorted(p.name[:-5] for p in files('anime_vq_nb').joinpath('configs').iterdir() if p.name.endswith('.yaml'))
@@ -565,13 +573,13 @@ def phase_of(
         if a.startswith('--run.phase'): phase = a.partition('=')[2] or b
     return int(phase) if str(phase) in ('1', '2') else 1
 
-# %% ../nbs/05_train.ipynb #3d30cea5
+# %% ../nbs/05_train.ipynb #b2bf4233
 def auto_precision() -> str: # one of Lightning's names
     "16-bit mixed precision where the hardware computes in it, bfloat16 rather than float16; else 32-bit"
     if torch.cuda.is_available(): return 'bf16-mixed' if torch.cuda.is_bf16_supported() else '16-mixed'
     return 'bf16-mixed' if torch.ops.mkldnn._is_mkldnn_bf16_supported() else '32-true' # halves the memory on a CPU, too
 
-# %% ../nbs/05_train.ipynb #b2bf4233
+# %% ../nbs/05_train.ipynb #d16994f6
 def add_help(
     parser, # of LightningCLI
     where:str, # prefix of the arguments, such as 'model'
@@ -582,7 +590,7 @@ def add_help(
     for action in parser._actions:
         if action.dest in notes: action.help = notes[action.dest].replace('%', '%%') + ' (default: %(default)s)'
 
-# %% ../nbs/05_train.ipynb #f2e425a0
+# %% ../nbs/05_train.ipynb #1f49f932
 class TrainCLI(LightningCLI):
     "LightningCLI with docments as help, errors in one line, and a folder for each run"
     @staticmethod
@@ -606,7 +614,7 @@ class TrainCLI(LightningCLI):
         path = self.config[self.config.subcommand].get('ckpt_path')
         if path and not Path(path).is_file(): raise AvatarError(f"there is no checkpoint {path}; look in runs/NAME/NUMBER/checkpoints")
 
-# %% ../nbs/05_train.ipynb #1f49f932
+# %% ../nbs/05_train.ipynb #5775191e
 @patch
 def instantiate_trainer(self:TrainCLI, **kw):
     "A trainer with our precision, loggers and callbacks where none are configured"
@@ -625,7 +633,7 @@ def instantiate_trainer(self:TrainCLI, **kw):
         if cfg.logger in (None, True): kw['logger'] = [CSVLogger(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
     return LightningCLI.instantiate_trainer(self, **kw)
 
-# %% ../nbs/05_train.ipynb #5775191e
+# %% ../nbs/05_train.ipynb #3414525e
 @patch
 def fit(self:TrainCLI, **kw):
     "Train; a run that never began leaves nothing behind"
@@ -645,7 +653,7 @@ def test(self:TrainCLI, **kw):
     "The same: the test split is the validation split"
     self.trainer.test(**kw, weights_only=True)
 
-# %% ../nbs/05_train.ipynb #3414525e
+# %% ../nbs/05_train.ipynb #ed194a5b
 def summary(
     metrics:dict, # of Trainer.validate: names such as 'val/psnr'
     n_codes:int, # K
@@ -657,7 +665,7 @@ def summary(
     if perc_name: rows[perc_name] = f"{metrics['val/perc']:.4f}"
     return '\n'.join(f'  {k:28}{v}' for k,v in rows.items())
 
-# %% ../nbs/05_train.ipynb #bbfdf704
+# %% ../nbs/05_train.ipynb #47d63db2
 def commit() -> str:
     "The checkout's commit, with a + if it has been changed since; the package's version where there is no checkout"
     git = lambda *a: subprocess.run(['git', '-C', str(files('anime_vq_nb')), *a], capture_output=True, text=True)
@@ -669,7 +677,7 @@ def hardware() -> str:
     if torch.cuda.is_available(): return f'{torch.cuda.device_count()} × {torch.cuda.get_device_name()}'
     return f'{os.cpu_count()} CPU cores ({platform.machine()}), no GPU'
 
-# %% ../nbs/05_train.ipynb #47d63db2
+# %% ../nbs/05_train.ipynb #10b64aa1
 def make_record(
     argv:list, # arguments of the command
     trainer:L.Trainer, # after training
@@ -682,7 +690,7 @@ def make_record(
                 torch=torch.__version__, data=dict(store=str(dm.store_path), size=dm.hparams.size, train=len(dm.train_ds), held_out=len(dm.val_ds)),
                 steps=trainer.global_step, minutes=round(minutes, 1), n_codes=module.model.quantizer.n_codes, metrics=metrics)
 
-# %% ../nbs/05_train.ipynb #435aa933
+# %% ../nbs/05_train.ipynb #02b0a39b
 @patch
 def after_fit(self:TrainCLI):
     "Measure and save the best checkpoint, and say where things lie"
@@ -706,7 +714,7 @@ def after_fit(self:TrainCLI):
     if any(isinstance(l, TensorBoardLogger) for l in trainer.loggers): lies.update(curves=f'tensorboard --logdir {folder}')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
-# %% ../nbs/05_train.ipynb #02b0a39b
+# %% ../nbs/05_train.ipynb #9fd54253
 def train_cli(
     argv:list=None, # arguments; those of the process by default
 ):
