@@ -94,7 +94,7 @@ def make_metrics(
 ) -> tuple: # (metrics, resize): name → torchmetrics metric, and how extractor's pictures are resized
     "What is measured, by name"
     ms = {'L1': MeanMetric(), 'PSNR': PeakSignalNoiseRatio((-1., 1.), reduction='elementwise_mean', dim=(1, 2, 3)),
-          'SSIM': StructuralSimilarityIndexMeasure(data_range=(-1., 1.))}
+          'SSIM': StructuralSimilarityIndexMeasure(data_range=(0., 1.))}
     if perc: ms[perc.name] = MeanMetric()
     if extractor is None: return ms, None
     fid, name, resize = frechet(extractor)
@@ -109,6 +109,7 @@ def update_metrics(
     "Add a batch to each metric"
     for name,m in ms.items():
         if name == 'L1': m.update((x_rec - x).abs().mean((1, 2, 3)))
+        elif name == 'SSIM': m.update((x_rec + 1)/2, (x + 1)/2)
         elif perc and name == perc.name: m.update(perc(x_rec, x))
         elif isinstance(m, FrechetInceptionDistance): m.update(to_uint8(x), real=True), m.update(to_uint8(x_rec), real=False)
         else: m.update(x_rec, x)
