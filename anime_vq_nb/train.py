@@ -244,7 +244,7 @@ def on_train_start(self:VQVAEModel):
     self.model.quantizer.start_from(torch.cat(latents)[:n])
     self.model.train()
 
-# %% ../nbs/05_train.ipynb #174eefcf
+# %% ../nbs/05_train.ipynb #445693a1
 def log_figure(
     trainer:L.Trainer, # its loggers get the figure, if they take figures
     name:str, # such as 'reconstructions'
@@ -256,7 +256,7 @@ def log_figure(
         if isinstance(logger, WandbLogger): logger.log_image(name, [fig], step=trainer.global_step)
     plt.close(fig)
 
-# %% ../nbs/05_train.ipynb #b44f2efd
+# %% ../nbs/05_train.ipynb #79ae62fc
 def reconstructions(
     model:VQVAE, # in any mode; it is left as it was
     x:Tensor, # pictures, (b, 3, size, size) in [-1, 1]
@@ -268,7 +268,7 @@ def reconstructions(
     model.train(was)
     return show_rows({'originals': x, 'reconstructions': x_rec}, path=path)
 
-# %% ../nbs/05_train.ipynb #445693a1
+# %% ../nbs/05_train.ipynb #2fdaac12
 class Pictures(Callback):
     "Every few hundred steps: reconstructions of the same held-out pictures, and the codes' use, to the loggers"
     def __init__(self,
@@ -283,7 +283,7 @@ class Pictures(Callback):
         log_figure(trainer, 'reconstructions', reconstructions(module.model, torch.stack([val[i] for i in range(min(self.n, len(val)))])))
         log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts).figure)
 
-# %% ../nbs/05_train.ipynb #2fdaac12
+# %% ../nbs/05_train.ipynb #eac82657
 class Averaging(WeightAveraging):
     "Exponential moving average of the parameters, for validation and export; buffers, so the codebook, are copied"
     def __init__(self,
@@ -298,7 +298,7 @@ class Averaging(WeightAveraging):
 
     def average(self, averaged, current, n): get_ema_multi_avg_fn(min(self.decay, (1 + self.t)/(10 + self.t)))(averaged, current, n)
 
-# %% ../nbs/05_train.ipynb #ea780213
+# %% ../nbs/05_train.ipynb #c7641d95
 class SaveOnStop(Callback):
     "When training is cut short, write `stopped.ckpt` and print the command that takes it up; at its end, `last.ckpt`"
     def __init__(self,
@@ -333,7 +333,7 @@ class SaveOnStop(Callback):
         argv = [a for i,a in enumerate(self.argv) if not (a.startswith('--ckpt_path') or i and self.argv[i-1] == '--ckpt_path')]
         print(f"\nStopped at step {trainer.global_step}. To go on:\n  anime_vq_train {shlex.join([*argv, '--ckpt_path', str(self.file)])}", flush=True)
 
-# %% ../nbs/05_train.ipynb #a0c21611
+# %% ../nbs/05_train.ipynb #02723abb
 def check_gan(o):
     "Raises `AvatarError` for options of phase 2 that make no sense together"
     if o['gan'] not in GAN_LOSSES: raise AvatarError(f"gan is {o['gan']!r}; it can be {' or '.join(map(repr, GAN_LOSSES))}")
@@ -344,7 +344,7 @@ def check_gan(o):
     with torch.no_grad(): Discriminator(1, o['d_layers'])(diff_augment(torch.zeros(1, 3, (s := o.get('size', 256)), s), tuple(o['diffaug']))) # now, not when the adversary's time comes
     if o['accumulate'] < 1: raise AvatarError(f"accumulate is {o['accumulate']}; it is a number of batches, at least 1")
 
-# %% ../nbs/05_train.ipynb #6c846c34
+# %% ../nbs/05_train.ipynb #2b9ec5da
 def load_phase1(
     model:VQVAE, # takes the weights
     path, # checkpoint of phase 1, or a folder of save_pretrained
@@ -357,7 +357,7 @@ def load_phase1(
     try: model.load_state_dict(state)
     except RuntimeError as e: raise AvatarError(f"{path} is of a model of another shape; give the options that it was trained with ({str(e).splitlines()[1].strip()})") from None
 
-# %% ../nbs/05_train.ipynb #02723abb
+# %% ../nbs/05_train.ipynb #5500058e
 class VQGANModel(VQVAEModel):
     "Phase 2: a `VQVAEModel` with a discriminator. Clips and accumulates by itself; `iteration` counts steps. Raises `AvatarError`"
     def __init__(self,
@@ -396,7 +396,7 @@ class VQGANModel(VQVAEModel):
         hp = self.hparams
         return [opt, torch.optim.Adam(self.discriminator.parameters(), hp.lr_d, betas=tuple(hp.betas_d))], scheds
 
-# %% ../nbs/05_train.ipynb #5500058e
+# %% ../nbs/05_train.ipynb #bb3e9a8e
 @patch
 def seen(self:VQGANModel,
     x:Tensor, # pictures, or originals above reconstructions, (b, 3, h, w)
@@ -419,7 +419,7 @@ def generator_loss(self:VQGANModel, x, w) -> tuple: # (loss, terms, vq, x_rec)
         loss, terms = loss + w*gan, {**terms, 'gan': gan.detach(), 'w_gan': torch.as_tensor(w)}
     return loss, terms, vq, x_rec.detach()
 
-# %% ../nbs/05_train.ipynb #bb3e9a8e
+# %% ../nbs/05_train.ipynb #bbcb23db
 @patch
 def discriminator_loss(self:VQGANModel,
     x:Tensor, # originals
@@ -436,7 +436,7 @@ def discriminator_loss(self:VQGANModel,
         loss = loss + hp.w_r1*hp.r1_every*r1
     return loss, terms
 
-# %% ../nbs/05_train.ipynb #bbcb23db
+# %% ../nbs/05_train.ipynb #e232cc73
 @patch
 def take_step(self:VQGANModel,
     opt, # LightningOptimizer
@@ -477,7 +477,7 @@ def training_step(self:VQGANModel, batch, batch_idx):
     self.log_dict({f'train/{k}': v for k,v in dict(loss=loss.detach(), **terms).items() if k != 'rec'})
     self.log_dict({'train/rec': terms['rec'], 'train/perplexity': vq.perplexity}, prog_bar=True)
 
-# %% ../nbs/05_train.ipynb #e232cc73
+# %% ../nbs/05_train.ipynb #88b1a8bc
 @patch
 def on_validation_epoch_end(self:VQGANModel):
     "As in phase 1; then the adversary's weight falls back, if validation says so"
@@ -502,7 +502,7 @@ def on_load_checkpoint(self:VQGANModel, ckpt:dict):
     VQVAEModel.on_load_checkpoint(self, ckpt)
     self.__dict__.update(ckpt.get('gan', {}))
 
-# %% ../nbs/05_train.ipynb #6c7aa0d8
+# %% ../nbs/05_train.ipynb #301f6b51
 PHASES = {1: VQVAEModel, 2: VQGANModel}
 
 class RunOptions:
@@ -526,7 +526,7 @@ class RunOptions:
         n = [int(p.name) for p in (Path(self.out)/self.name).glob('*') if p.name.isdigit()]
         return Path(self.out)/self.name/str(max(n, default=-1) + 1)
 
-# %% ../nbs/05_train.ipynb #deb6f530
+# %% ../nbs/05_train.ipynb #c471147b
 def run_callbacks(
     run:RunOptions,
     folder:Path, # of this run
@@ -543,7 +543,7 @@ def run_callbacks(
     if run.stop_on: cbs.append(EarlyStopping(run.stop_on, patience=run.stop_patience))
     return cbs
 
-# %% ../nbs/05_train.ipynb #642d65b0
+# %% ../nbs/05_train.ipynb #80965a3e
 def config_names() -> list:
     "Names of the configurations that come with the package"
     return sorted(p.name[:-5] for p in files('anime_vq_nb').joinpath('configs').iterdir() if p.name.endswith('.yaml'))
@@ -573,13 +573,13 @@ def phase_of(
         if a.startswith('--run.phase'): phase = a.partition('=')[2] or b
     return int(phase) if str(phase) in ('1', '2') else 1
 
-# %% ../nbs/05_train.ipynb #b2bf4233
+# %% ../nbs/05_train.ipynb #d16994f6
 def auto_precision() -> str: # one of Lightning's names
     "16-bit mixed precision where the hardware computes in it, bfloat16 rather than float16; else 32-bit"
     if torch.cuda.is_available(): return 'bf16-mixed' if torch.cuda.is_bf16_supported() else '16-mixed'
     return 'bf16-mixed' if torch.ops.mkldnn._is_mkldnn_bf16_supported() else '32-true' # halves the memory on a CPU, too
 
-# %% ../nbs/05_train.ipynb #d16994f6
+# %% ../nbs/05_train.ipynb #4e219d0c
 def add_help(
     parser, # of LightningCLI
     where:str, # prefix of the arguments, such as 'model'
@@ -590,7 +590,7 @@ def add_help(
     for action in parser._actions:
         if action.dest in notes: action.help = notes[action.dest].replace('%', '%%') + ' (default: %(default)s)'
 
-# %% ../nbs/05_train.ipynb #1f49f932
+# %% ../nbs/05_train.ipynb #5775191e
 class TrainCLI(LightningCLI):
     "LightningCLI with docments as help, errors in one line, and a folder for each run"
     @staticmethod
@@ -614,7 +614,7 @@ class TrainCLI(LightningCLI):
         path = self.config[self.config.subcommand].get('ckpt_path')
         if path and not Path(path).is_file(): raise AvatarError(f"there is no checkpoint {path}; look in runs/NAME/NUMBER/checkpoints")
 
-# %% ../nbs/05_train.ipynb #5775191e
+# %% ../nbs/05_train.ipynb #3414525e
 @patch
 def instantiate_trainer(self:TrainCLI, **kw):
     "A trainer with our precision, loggers and callbacks where none are configured"
@@ -633,7 +633,7 @@ def instantiate_trainer(self:TrainCLI, **kw):
         if cfg.logger in (None, True): kw['logger'] = [CSVLogger(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
     return LightningCLI.instantiate_trainer(self, **kw)
 
-# %% ../nbs/05_train.ipynb #3414525e
+# %% ../nbs/05_train.ipynb #ed194a5b
 @patch
 def fit(self:TrainCLI, **kw):
     "Train; a run that never began leaves nothing behind"
@@ -653,7 +653,7 @@ def test(self:TrainCLI, **kw):
     "The same: the test split is the validation split"
     self.trainer.test(**kw, weights_only=True)
 
-# %% ../nbs/05_train.ipynb #ed194a5b
+# %% ../nbs/05_train.ipynb #4c638dee
 def summary(
     metrics:dict, # of Trainer.validate: names such as 'val/psnr'
     n_codes:int, # K
@@ -665,7 +665,7 @@ def summary(
     if perc_name: rows[perc_name] = f"{metrics['val/perc']:.4f}"
     return '\n'.join(f'  {k:28}{v}' for k,v in rows.items())
 
-# %% ../nbs/05_train.ipynb #47d63db2
+# %% ../nbs/05_train.ipynb #10b64aa1
 def commit() -> str:
     "The checkout's commit, with a + if it has been changed since; the package's version where there is no checkout"
     git = lambda *a: subprocess.run(['git', '-C', str(files('anime_vq_nb')), *a], capture_output=True, text=True)
@@ -677,7 +677,7 @@ def hardware() -> str:
     if torch.cuda.is_available(): return f'{torch.cuda.device_count()} × {torch.cuda.get_device_name()}'
     return f'{os.cpu_count()} CPU cores ({platform.machine()}), no GPU'
 
-# %% ../nbs/05_train.ipynb #10b64aa1
+# %% ../nbs/05_train.ipynb #bbca3d47
 def make_record(
     argv:list, # arguments of the command
     trainer:L.Trainer, # after training
@@ -690,7 +690,7 @@ def make_record(
                 torch=torch.__version__, data=dict(store=str(dm.store_path), size=dm.hparams.size, train=len(dm.train_ds), held_out=len(dm.val_ds)),
                 steps=trainer.global_step, minutes=round(minutes, 1), n_codes=module.model.quantizer.n_codes, metrics=metrics)
 
-# %% ../nbs/05_train.ipynb #02b0a39b
+# %% ../nbs/05_train.ipynb #9fd54253
 @patch
 def after_fit(self:TrainCLI):
     "Measure and save the best checkpoint, and say where things lie"
@@ -714,7 +714,7 @@ def after_fit(self:TrainCLI):
     if any(isinstance(l, TensorBoardLogger) for l in trainer.loggers): lies.update(curves=f'tensorboard --logdir {folder}')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
-# %% ../nbs/05_train.ipynb #9fd54253
+# %% ../nbs/05_train.ipynb #6a10f05b
 def train_cli(
     argv:list=None, # arguments; those of the process by default
 ):
