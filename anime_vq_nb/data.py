@@ -59,9 +59,11 @@ def cli(
     f, # function whose docments become the command's help
     name:str, # name of the command, for its messages
 ):
-    "A command-line entry point for `f`: prints what `f` returns; an `AvatarError` is one line on stderr and exit code 1"
+    "A command-line entry point for `f`: prints what `f` returns; a mistake is one line on stderr and exit code 1"
+    parser = anno_parser(f, prog=name)
+    parser.error = lambda message: sys.exit(f"{name}: {message}; see {name} --help")
     def run(argv:list=None): # arguments; those of the process by default
-        args = vars(anno_parser(f, prog=name).parse_args(argv))
+        args = vars(parser.parse_args(argv))
         try: print(f(**{k:v for k,v in args.items() if k not in ('pdb', 'xtra')}))
         except AvatarError as e: sys.exit(f"{name}: {e}")
     return run
