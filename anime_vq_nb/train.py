@@ -6,11 +6,12 @@
 __all__ = ['PHASES', 'warmup_cosine', 'check_revival', 'VQVAEModel', 'error_map', 'log_figure', 'reconstructions', 'Pictures',
            'Averaging', 'SaveOnStop', 'check_gan', 'load_phase1', 'VQGANModel', 'RunOptions', 'run_callbacks',
            'config_names', 'find_config', 'named_configs', 'phase_of', 'auto_precision', 'add_help', 'TrainCLI',
-           'summary', 'commit', 'hardware', 'make_record', 'train_cli']
+           'summary', 'commit', 'hardware', 'make_record', 'run_cli', 'train_cli']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
 import json, os, platform, shlex, shutil, signal, subprocess, sys, time
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -304,7 +305,8 @@ class SaveOnStop(Callback):
     def __init__(self,
         folder, # where checkpoints go
         argv:list=(), # arguments of the command, to repeat them
-    ): self.folder, self.file, self.argv, self.asked, self.handler = Path(folder), Path(folder)/'stopped.ckpt', argv, False, None
+        command:str='anime_vq_train', # its name
+    ): self.folder, self.file, self.argv, self.command, self.asked, self.handler = Path(folder), Path(folder)/'stopped.ckpt', argv, command, False, None
 
     def on_train_start(self, trainer, module): # Ctrl-C in the middle of a step would leave half a step
         if current_thread() is main_thread(): self.asked, self.handler = False, signal.signal(signal.SIGINT, self.note)
@@ -331,7 +333,7 @@ class SaveOnStop(Callback):
         trainer.save_checkpoint(self.file)
         if not trainer.is_global_zero: return
         argv = [a for i,a in enumerate(self.argv) if not (a.startswith('--ckpt_path') or i and self.argv[i-1] == '--ckpt_path')]
-        print(f"\nStopped at step {trainer.global_step}. To go on:\n  anime_vq_train {shlex.join([*argv, '--ckpt_path', str(self.file)])}", flush=True)
+        print(f"\nStopped at step {trainer.global_step}. To go on:\n  {self.command} {shlex.join([*argv, '--ckpt_path', str(self.file)])}", flush=True)
 
 # %% ../nbs/05_train.ipynb #02723abb
 def check_gan(o):
@@ -629,9 +631,16 @@ def instantiate_trainer(self:TrainCLI, **kw):
     if fit:
         run = self._get(self.config_init, 'run')
         self.folder = run.new_folder()
-        self.trainer_defaults['callbacks'] = run_callbacks(run, self.folder, bool(self.model.loss.perceptual), self.argv)
+        self.trainer_defaults['callbacks'] = self.callbacks(run)
         if cfg.logger in (None, True): kw['logger'] = [CSVLogger(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
     return LightningCLI.instantiate_trainer(self, **kw)
+
+@patch
+def callbacks(self:TrainCLI,
+    run:RunOptions,
+) -> list: # of Lightning callbacks
+    "What goes with each run"
+    return run_callbacks(run, self.folder, bool(self.model.loss.perceptual), self.argv)
 
 # %% ../nbs/05_train.ipynb #ed194a5b
 @patch
@@ -715,16 +724,24 @@ def after_fit(self:TrainCLI):
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
 # %% ../nbs/05_train.ipynb #6a10f05b
+def run_cli(
+    command:str, # its name, for messages
+    make, # arguments → the class to call, such as TrainCLI with its model and data
+    argv:list=None, # arguments; those of the process by default
+):
+    "Run a command of Lightning's kind: mistakes are one line on stderr and exit code 1"
+    if argv is None: plt.switch_backend('agg') # no windows
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        make(argv)(seed_everything_default=0, auto_configure_optimizers=False, load_from_checkpoint_support=False,
+                   parser_kwargs=dict(exit_on_error=False, allow_abbrev=False), args=argv)
+    except AvatarError as e: sys.exit(f'{command}: {e}')
+    except RuntimeError as e:
+        if 'loading state_dict' not in str(e): raise
+        sys.exit(f"{command}: the checkpoint is of a model of another shape; give the configuration that it was trained with: --config RUN/config.yaml")
+
 def train_cli(
     argv:list=None, # arguments; those of the process by default
 ):
     "Train, validate or test: `anime_vq_train fit --config demo`. Mistakes are one line on stderr and exit code 1"
-    if argv is None: plt.switch_backend('agg') # no windows
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        TrainCLI(PHASES[phase_of(named_configs(argv))], AnimeDataModule, seed_everything_default=0, auto_configure_optimizers=False, load_from_checkpoint_support=False,
-                 parser_kwargs=dict(exit_on_error=False, allow_abbrev=False), args=argv)
-    except AvatarError as e: sys.exit(f'anime_vq_train: {e}')
-    except RuntimeError as e:
-        if 'loading state_dict' not in str(e): raise
-        sys.exit("anime_vq_train: the checkpoint is of a model of another shape; give the configuration that it was trained with: --config RUN/config.yaml")
+    run_cli('anime_vq_train', lambda argv: partial(TrainCLI, PHASES[phase_of(named_configs(argv))], AnimeDataModule), argv)
