@@ -11,8 +11,8 @@ __all__ = ['STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_
            'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource', 'open_source', 'checksums', 'AvatarStore',
            'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'nearest', 'find_twins', 'known_rows',
            'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report',
-           'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation', 'colour_map', 'augment',
-           'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path',
+           'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation', 'colour_map', 'cut_out',
+           'augment', 'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path',
            'AnimeDataModule', 'equal_batches', 'whole_batch']
 
 # %% ../nbs/00_data.ipynb #d30ad121
@@ -33,6 +33,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from dicebear import Avatar, Style
 from fastcore.basics import patch
 from fastcore.script import anno_parser, bool_arg
@@ -1054,23 +1055,38 @@ def colour_map(
     S = s*torch.eye(3) + (1 - s)*LUMA.expand(3, 3)
     return c*b*S, ((1 - c)*b)[:,0]*m[:,None]
 
-# %% ../nbs/00_data.ipynb #52366841
+# %% ../nbs/00_data.ipynb #3c42959c
+def cut_out(
+    x:Tensor, # float (b, 3, h, w)
+    side:Tensor, # (b,), part of height and width that stays, above 0 to 1
+    at:Tensor, # (b, 2), which part: 0 to 1, from left to right and from top to bottom
+    turn:Tensor, # (b,), bool: mirrored, too
+) -> Tensor: # same shape, bilinear
+    "A part of each picture, brought back to its size"
+    A = torch.zeros(len(x), 2, 3)
+    A[:,0,0], A[:,1,1] = torch.where(turn, -side, side), side
+    A[:,:,2] = (1 - side)[:,None]*(2*at - 1) # anywhere that stays inside
+    return F.grid_sample(x, F.affine_grid(A.to(x), x.shape, align_corners=False), padding_mode='border', align_corners=False)
+
+# %% ../nbs/00_data.ipynb #4dbc1c20
 def augment(
     x:Tensor, # uint8 (b, 3, h, w)
     flip:float=.5, # probability of a horizontal flip
     jitter:float=.1, # brightness, contrast and saturation change by up to this part; 0 for none
     seeds:list=None, # b integers: the same seed, the same draw; None: drawn from PyTorch's generator
+    crop:float=1., # smallest part of the side that is cut out; 1: the whole
 ) -> Tensor: # float32 in [-1, 1], same shape
     "Light augmentations for a batch, each picture by itself"
-    u = torch.rand(len(x), 4) if seeds is None else torch.stack([torch.rand(4, generator=torch.Generator().manual_seed(s)) for s in seeds])
-    turn, bcs, y = u[:,0] < flip, 1 + jitter*(2*u[:,1:] - 1), torch.empty(x.shape)
+    u = torch.rand(len(x), 7) if seeds is None else torch.stack([torch.rand(7, generator=torch.Generator().manual_seed(s)) for s in seeds])
+    turn, bcs, y = u[:,0] < flip, 1 + jitter*(2*u[:,1:4] - 1), torch.empty(x.shape)
+    if crop < 1: x, turn = cut_out(x.float(), 1 - (1 - crop)*u[:,4], u[:,5:], turn), torch.zeros_like(turn)
     for i,picture in enumerate(x): # one at a time stays in the processor's cache
         p = (picture.flip(-1) if turn[i] else picture).flatten(1).float()
         A, o = colour_map(bcs[i:i+1], (LUMA@p.mean(1))[None])
         torch.addmm(o[0]/127.5 - 1, A[0]/127.5, p, out=y[i].flatten(1)).clamp_(-1, 1) # jittered and normalised
     return y
 
-# %% ../nbs/00_data.ipynb #80664e86
+# %% ../nbs/00_data.ipynb #08cf71ba
 class AvatarDataset(Dataset):
     "Some pictures of a store, as float32 (3, size, size) in [-1, 1]; a `DataLoader` needs `collate_fn=whole_batch`"
     def __init__(self,
@@ -1088,7 +1104,7 @@ class AvatarDataset(Dataset):
         x = torch.from_numpy(self.store.images[idx]).permute(0, 3, 1, 2).contiguous()
         return self.tfm(x) if self.seed is None else self.tfm(x, seeds=[(self.seed << 40) + p for p in places])
 
-# %% ../nbs/00_data.ipynb #37d12aa9
+# %% ../nbs/00_data.ipynb #32bfd431
 class TrainSampler(DistributedSampler):
     "Places of training pictures, shuffled anew in each epoch. Ranks share each batch: two of them with `b` pictures see what one with `2*b` would see"
     def __init__(self,
@@ -1110,7 +1126,7 @@ class TrainSampler(DistributedSampler):
             start = (k*self.num_replicas + self.rank)*self.b
             yield from (e*self.n + order[start:start + self.b]).tolist()
 
-# %% ../nbs/00_data.ipynb #7b3dcdc3
+# %% ../nbs/00_data.ipynb #c704e051
 LITDATA = 'litdata.json'
 
 def _lit():
@@ -1137,8 +1153,8 @@ def to_litdata(
     (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed)))
     return dst
 
-# %% ../nbs/00_data.ipynb #32bfd431
-def _augmentation(hp): return partial(augment, flip=hp.flip, jitter=hp.jitter)
+# %% ../nbs/00_data.ipynb #ba8c0b22
+def _augmentation(hp): return partial(augment, flip=hp.flip, jitter=hp.jitter, crop=hp.crop)
 
 def _streamed(x, tfm): return tfm(torch.as_tensor(x).permute(2, 0, 1)[None])[0]
 
@@ -1161,7 +1177,7 @@ def litdata_loader(
     "A loader that knows litdata's ranks and workers"
     return _lit().StreamingDataLoader(ds, batch_size=batch_size, **kw)
 
-# %% ../nbs/00_data.ipynb #c704e051
+# %% ../nbs/00_data.ipynb #5efafcda
 def demo_path(
     root:str, # folder for demo data
     n:int, # number of pictures
@@ -1171,7 +1187,7 @@ def demo_path(
     "Where the store of these demo avatars belongs"
     return Path(root)/f'demo-{n}-{size}px-seed{seed}'
 
-# %% ../nbs/00_data.ipynb #ba8c0b22
+# %% ../nbs/00_data.ipynb #dc69066d
 class AnimeDataModule(L.LightningDataModule):
     "Avatars in batches of float32 (b, 3, size, size) in [-1, 1], split by content; raises `AvatarError` for data that cannot be served"
     def __init__(self,
@@ -1181,6 +1197,7 @@ class AnimeDataModule(L.LightningDataModule):
         val_frac:float=.2, # part held out for validation, chosen by content
         flip:float=.5, # probability of a horizontal flip in training
         jitter:float=.1, # brightness, contrast and saturation change by up to this part in training
+        crop:float=1., # smallest part of the side that is cut out in training, such as 0.8 where pictures are few; 1: the whole
         num_workers:int=0, # processes that load and augment; 0 is fastest where the store fits memory
         seed:int=0, # of the split and of the demo avatars
         n_demo:int=10_000, # number of demo avatars; those with the same perceptual hash as another are left out
@@ -1188,17 +1205,18 @@ class AnimeDataModule(L.LightningDataModule):
     ):
         super().__init__()
         check_size(size)
+        if not 0 < crop <= 1: raise AvatarError(f"crop is {crop}; it is a part of the side, from above 0 to 1, the whole")
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
 
-# %% ../nbs/00_data.ipynb #cf26c761
+# %% ../nbs/00_data.ipynb #31167573
 @patch(as_prop=True)
 def store_path(self:AnimeDataModule) -> Path:
     "Where the store lies, or will lie"
     hp = self.hparams
     return demo_path(hp.root, hp.n_demo, hp.size, hp.seed) if hp.data == 'demo' else Path(hp.data)
 
-# %% ../nbs/00_data.ipynb #5efafcda
+# %% ../nbs/00_data.ipynb #c526b460
 @patch
 def prepare_data(self:AnimeDataModule):
     "Draw and prepare the demo avatars, where they are asked for and not there yet"
@@ -1207,14 +1225,14 @@ def prepare_data(self:AnimeDataModule):
     with only_one(dst.with_name(dst.name + '-demo'), wait=True):
         if not dst.exists(): prepare(f'demo:{hp.n_demo}:{hp.seed}', dst, hp.size, near=0)
 
-# %% ../nbs/00_data.ipynb #dc69066d
+# %% ../nbs/00_data.ipynb #38beedff
 def _open(hp, path):
     "Training and validation set of a store"
     store = AvatarStore(path)
     val = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
     return store.size, AvatarDataset(store, np.flatnonzero(~val), _augmentation(hp), hp.seed), AvatarDataset(store, np.flatnonzero(val))
 
-# %% ../nbs/00_data.ipynb #31167573
+# %% ../nbs/00_data.ipynb #381bc6f1
 @patch
 def setup(self:AnimeDataModule,
     stage:str=None, # Lightning's; all stages are alike
@@ -1231,7 +1249,7 @@ def setup(self:AnimeDataModule,
     if len(self.val_ds) < self.ranks[1]:
         raise AvatarError(f"{len(self.val_ds)} of {len(self.train_ds) + len(self.val_ds)} pictures are held out with val_frac {hp.val_frac}, and each process needs one; set a larger --data.val_frac, or give more pictures")
 
-# %% ../nbs/00_data.ipynb #c526b460
+# %% ../nbs/00_data.ipynb #d9493ae4
 @patch(as_prop=True)
 def ranks(self:AnimeDataModule) -> tuple: # (rank of this process, number of processes)
     "Which part of the data is ours"
@@ -1247,7 +1265,7 @@ def equal_batches(
     while rest and part % batch_size == 0: batch_size += 1
     return batch_size
 
-# %% ../nbs/00_data.ipynb #381bc6f1
+# %% ../nbs/00_data.ipynb #a07df23e
 def whole_batch(
     batch, # from an AvatarDataset, which gives whole batches, or a list of pictures
 ) -> Tensor: # (b, 3, size, size)

@@ -9,9 +9,9 @@ __all__ = ['FEW', 'LIBRARIES', 'QUALITIES', 'Comparison', 'eval_cli', 'reconstru
            'picture_bytes', 'weights_hash', 'speed', 'measure', 'read_metrics', 'evaluate', 'code_picture',
            'find_quality', 'code_batch', 'evaluate_codec', 'extremes', 'error_map', 'plot_faces', 'plot_where',
            'reconstructed', 'comparison_table', 'compare', 'grid_side', 'position_counts', 'usual_grid',
-           'code_pictures', 'show_codebook', 'position_entropy', 'plot_positions', 'codes_at', 'as_markdown',
-           'compare_rows', 'table_rows', 'table_markdown', 'figure_img', 'report_page', 'write_eval', 'eval_run',
-           'eval_command', 'given_pictures', 'reconstruct', 'code_weights', 'draw_codes', 'interpolate']
+           'code_pictures', 'show_codebook', 'position_entropy', 'plot_positions', 'codes_at', 'code_patches',
+           'as_markdown', 'compare_rows', 'table_rows', 'table_markdown', 'figure_img', 'report_page', 'write_eval',
+           'eval_run', 'eval_command', 'given_pictures', 'reconstruct', 'code_weights', 'draw_codes', 'interpolate']
 
 # %% ../nbs/06_eval.ipynb #b05a5ecf
 import base64, hashlib, inspect, json, math, time, warnings
@@ -45,7 +45,7 @@ from .decoder import VQVAE
 from .losses import PerceptualLoss
 from .quantizer_ema import CodebookUsage, plot_usage
 
-# %% ../nbs/06_eval.ipynb #81592c2b
+# %% ../nbs/06_eval.ipynb #39fc5921
 def load_checkpoint(
     file, # .ckpt, written by anime_vq_train
 ) -> VQVAE:
@@ -71,7 +71,7 @@ def load_model(
                           "give a run's folder, its pretrained folder, a .ckpt file, or a name on the Hugging Face Hub") from None
     return model.eval().to('cuda' if torch.cuda.is_available() else 'cpu')
 
-# %% ../nbs/06_eval.ipynb #6bf55a73
+# %% ../nbs/06_eval.ipynb #6b3dc1cb
 def held_out(
     data:str, # a store
     size:int, # side of the model's pictures
@@ -87,7 +87,7 @@ def held_out(
     if not idx: raise AvatarError(f"none of the {len(store)} pictures in {data} is held out with val_frac {val_frac}; use --split all")
     return AvatarDataset(store, idx)
 
-# %% ../nbs/06_eval.ipynb #c9f95e5c
+# %% ../nbs/06_eval.ipynb #ed485ddc
 def frechet_distance(
     f:Tensor, # features of one set, (n, d)
     g:Tensor, # features of another, (m, d)
@@ -99,7 +99,7 @@ def frechet_distance(
     metric.update(f.double(), real=True), metric.update(g.double(), real=False)
     return metric.compute()
 
-# %% ../nbs/06_eval.ipynb #09fe8fa2
+# %% ../nbs/06_eval.ipynb #508fd062
 def kid(
     f:Tensor, # features of one set, (n, d)
     g:Tensor, # features of another, (m, d)
@@ -119,7 +119,7 @@ def kid(
         mean, std = (v.item() for v in metric.compute())
     return dict(mean=mean, std=std, subsets=subsets, size=size, seed=seed)
 
-# %% ../nbs/06_eval.ipynb #47bcdfe4
+# %% ../nbs/06_eval.ipynb #1ee5abba
 def neighbours(
     real:Tensor, # features of real pictures, (n, d)
     new:Tensor, # features of new ones, (m, d)
@@ -134,7 +134,7 @@ def neighbours(
     rows = dict(precision=in_real.any(0), recall=in_new.any(1), density=in_real.sum(0)/k, coverage=in_real.any(1))
     return {name: v.double().mean().item() for name,v in rows.items()}
 
-# %% ../nbs/06_eval.ipynb #f09d9c64
+# %% ../nbs/06_eval.ipynb #d11d6c05
 def nearest(
     f:Tensor, # features of some pictures, (n, d)
     train:Tensor, # features of the training pictures, (m, d)
@@ -142,7 +142,7 @@ def nearest(
     "The nearest training picture of each"
     return torch.cat([torch.cdist(part, train.double()) for part in f.double().split(256)]).min(1)
 
-# %% ../nbs/06_eval.ipynb #04fd63e9
+# %% ../nbs/06_eval.ipynb #b7fd4609
 class SetDistance(Metric):
     "Distances between two sets of pictures on the features of `net`: `compute` gives Fréchet's, `kid` the kernel's"
     full_state_update = False
@@ -170,7 +170,7 @@ class FromPixels(nn.Module):
         self.net = net
     def forward(self, x): return self.net(to_uint8(x))
 
-# %% ../nbs/06_eval.ipynb #b7fd4609
+# %% ../nbs/06_eval.ipynb #c2441b2f
 def frechet(
     extractor, # 'inception', a file with torch-fidelity's Inception weights, or a module: (b, 3, h, w) in [-1, 1] → (b, d); its `name` and `resize`, where it has them, are reported
 ) -> tuple: # (metric, name, resize): a SetDistance, what to call its Fréchet distance, and how pictures are resized for it
@@ -188,7 +188,7 @@ def frechet(
     net.use_antialias = False # torchmetrics antialiases; published numbers do not
     return SetDistance(FromPixels(net)), 'rFID', "299×299 by torch-fidelity (TensorFlow 1's bilinear)"
 
-# %% ../nbs/06_eval.ipynb #eb4512fc
+# %% ../nbs/06_eval.ipynb #cb9629f0
 class VGGFeatures(nn.Module):
     "VGG16's last features (relu5_3), averaged over the picture: (b, 3, h, w) in [-1, 1] → (b, 512)"
     resize = 'not at all'
@@ -213,7 +213,7 @@ def features(
     batches = DataLoader(ds, batch_size, collate_fn=whole_batch)
     return torch.cat([net(normalize(to_uint8(x.to(dev)))).cpu() for x in tqdm(batches, desc='features', delay=2, leave=False)])
 
-# %% ../nbs/06_eval.ipynb #b1aa233a
+# %% ../nbs/06_eval.ipynb #74061b1e
 class DINOFeatures(nn.Module):
     "Features of a vision transformer for pictures in [-1, 1], resized and normalised as it was trained"
     name, resize = 'DINOv2', '224×224, bicubic with antialiasing'
@@ -238,7 +238,7 @@ def dino_features(
     except Exception as e: # of the network, of the file, or of an unknown name
         raise AvatarError(f"DINOv2's weights could not be had from {weights} ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}); run once with a network, or name a file") from None
 
-# %% ../nbs/06_eval.ipynb #95e45b95
+# %% ../nbs/06_eval.ipynb #466fbaec
 class EachPicture(CatMetric):
     "A number for each picture; `compute` gives their mean, `each` all of them"
     def compute(self) -> Tensor: return self.each.mean()
@@ -261,7 +261,7 @@ def make_metrics(
         resizes.append(resize if len(some) == 1 else f'{name}: {resize}')
     return ms, '; '.join(resizes) or None
 
-# %% ../nbs/06_eval.ipynb #466fbaec
+# %% ../nbs/06_eval.ipynb #c17efacf
 def update_metrics(
     ms:dict, # of make_metrics
     x:Tensor, # originals, (b, 3, h, w) in [-1, 1]
@@ -276,7 +276,7 @@ def update_metrics(
         elif name == 'SSIM': m.update((x_rec + 1)/2, (x + 1)/2)
         else: m.update(x_rec, x)
 
-# %% ../nbs/06_eval.ipynb #46298d8a
+# %% ../nbs/06_eval.ipynb #e4abdf34
 def picture_bytes(
     x:Tensor, # (b, 3, h, w) in [-1, 1]
 ) -> bytes:
@@ -293,7 +293,7 @@ def weights_hash(
         sha.update(v.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return sha.hexdigest()[:16]
 
-# %% ../nbs/06_eval.ipynb #2797fb7c
+# %% ../nbs/06_eval.ipynb #e0a38cc6
 def speed(
     model:VQVAE, # in eval mode
     x:Tensor, # pictures, on the model's device
@@ -312,7 +312,7 @@ def speed(
     device = torch.cuda.get_device_name(x.device) if x.is_cuda else str(x.device)
     return dict(encode=enc, decode=best(lambda: model.decode(idx))[1], batch=len(x), device=device, threads=torch.get_num_threads())
 
-# %% ../nbs/06_eval.ipynb #5145d586
+# %% ../nbs/06_eval.ipynb #08ddfae8
 FEW = 2048 # pictures; below, the Fréchet distance on Inception's 2048 features has singular covariances
 
 @torch.no_grad()
@@ -338,7 +338,7 @@ def measure(
     about = dict(pictures=len(ds), size=where.shape[-1], reference=sha.hexdigest()[:16], libraries={k: version(k) for k in LIBRARIES}, resize_for_frechet=resize, **about)
     return dict(metrics=metrics, about=about, scores=ms[perc.name if perc else 'L1'].each.cpu(), where=where/len(ds))
 
-# %% ../nbs/06_eval.ipynb #08ddfae8
+# %% ../nbs/06_eval.ipynb #cfa02e52
 LIBRARIES = ['torch', 'torchvision', 'torchmetrics', 'torch-fidelity', 'lpips', 'pillow']
 
 def read_metrics(
@@ -355,7 +355,7 @@ def read_metrics(
     means = {k: v['mean'] for k,v in kids.items()}
     return ({**means, **metrics} if n < FEW else {**metrics, **means}), about
 
-# %% ../nbs/06_eval.ipynb #c56c57f8
+# %% ../nbs/06_eval.ipynb #b98c413a
 @torch.no_grad()
 def evaluate(
     model:VQVAE, # in eval mode
@@ -380,7 +380,7 @@ def evaluate(
     r['about'].update(weights=weights_hash(model), pictures_per_second=speed(model, x))
     return {**r, 'histogram': got['histogram'].long().tolist()} if full else dict(metrics=r['metrics'], about=r['about'], histogram=got['histogram'].long().tolist())
 
-# %% ../nbs/06_eval.ipynb #45aa15a1
+# %% ../nbs/06_eval.ipynb #680522a3
 QUALITIES = dict(JPEG=(1, 95), WebP=(0, 100))
 
 def code_picture(
@@ -406,7 +406,7 @@ def find_quality(
         low, high = (mid, high) if mean(mid) <= bits else (low, mid - 1)
     return low, mean(low)
 
-# %% ../nbs/06_eval.ipynb #134cb048
+# %% ../nbs/06_eval.ipynb #0f0457e3
 def code_batch(
     x:Tensor, # (b, 3, h, w) in [-1, 1]
     codec:str, # 'JPEG' or 'WebP'
@@ -428,7 +428,7 @@ def evaluate_codec(
     if real > bits: r['about']['above'] = f'lowest quality, and still {real/bits:.1f} times the bits'
     return quality, r
 
-# %% ../nbs/06_eval.ipynb #189af945
+# %% ../nbs/06_eval.ipynb #931b7613
 def extremes(
     scores:Tensor, # (n,), the larger the worse
     each:int=1, # faces of each kind
@@ -438,7 +438,7 @@ def extremes(
     mid = (len(order) - each)//2
     return {k: v.tolist() for k,v in dict(worst=order.flip(0)[:each], median=order[mid:mid + each], best=order[:each]).items()}
 
-# %% ../nbs/06_eval.ipynb #b4c5c2a5
+# %% ../nbs/06_eval.ipynb #07e8153d
 def error_map(
     x:Tensor, # (b, 3, h, w) in [-1, 1]
     x_rec:Tensor, # same shape
@@ -465,7 +465,7 @@ def plot_faces(
     for ax in axs.flat: ax.axis('off')
     return fig
 
-# %% ../nbs/06_eval.ipynb #5097de97
+# %% ../nbs/06_eval.ipynb #054aa0e3
 def plot_where(
     where:dict, # name → (h, w), mean error at each pixel
 ) -> plt.Figure:
@@ -478,7 +478,7 @@ def plot_where(
     fig.colorbar(im, ax=axs, fraction=.05)
     return fig
 
-# %% ../nbs/06_eval.ipynb #23508212
+# %% ../nbs/06_eval.ipynb #5d55cfa9
 Comparison = namedtuple('Comparison', 'table results faces where')
 Comparison.__doc__ = "What `compare` returns: `table` (a row each), `results` (name → as from `evaluate` or `measure`), and the figures `faces` and `where`"
 
@@ -498,7 +498,7 @@ def comparison_table(
     table = pd.DataFrame.from_dict(rows, orient='index')
     return table[[c for c in table if c != 'note'] + ['note']]
 
-# %% ../nbs/06_eval.ipynb #a6ce9e08
+# %% ../nbs/06_eval.ipynb #3d1143e6
 def compare(
     models:dict, # name → VQVAE, in eval mode
     ds, # pictures (3, size, size) in [-1, 1]
@@ -524,7 +524,7 @@ def compare(
     faces = plot_faces(ds, recs, {k: r['scores'] for k,r in results.items()}, each, perc.name if perc else 'L1')
     return Comparison(comparison_table(results), results, faces, plot_where({k: r['where'] for k,r in results.items()}))
 
-# %% ../nbs/06_eval.ipynb #00439253
+# %% ../nbs/06_eval.ipynb #2a3f982b
 def grid_side(
     model:VQVAE,
 ) -> int: # s
@@ -543,10 +543,10 @@ def position_counts(
 def usual_grid(
     counts:Tensor, # (s, s, K), of position_counts
 ) -> Tensor: # (s, s), integers
-    "The code most often picked at each position"
-    return counts.argmax(-1)
+    "The code that is used most, everywhere"
+    return counts.sum((0, 1)).argmax().expand(counts.shape[:2])
 
-# %% ../nbs/06_eval.ipynb #2a3f982b
+# %% ../nbs/06_eval.ipynb #02975a44
 @torch.no_grad()
 def code_pictures(
     model:VQVAE, # in eval mode
@@ -565,11 +565,11 @@ def code_pictures(
         out.append(model.decode(idx)[:,:,start:start + window,start:start + window].cpu())
     return torch.cat(out)
 
-# %% ../nbs/06_eval.ipynb #02975a44
+# %% ../nbs/06_eval.ipynb #33cf71da
 def show_codebook(
     model:VQVAE, # in eval mode
     counts:Tensor, # (s, s, K), of position_counts
-    alone:bool=False, # each code in the middle of the average grid, not filling the grid
+    alone:bool=False, # each code alone in the middle of usual_grid, not filling the grid
     columns:int=32, # codes in a row
 ) -> plt.Figure:
     "Every code decoded, the most used first"
@@ -582,7 +582,7 @@ def show_codebook(
     ax.axis('off')
     return fig
 
-# %% ../nbs/06_eval.ipynb #4b91e067
+# %% ../nbs/06_eval.ipynb #ab8d4a3d
 def position_entropy(
     counts:Tensor, # (s, s, K), of position_counts
 ) -> Tensor: # (s, s), bits, from 0 (always the same code) to log2 K
@@ -601,7 +601,7 @@ def plot_positions(
     ax.axis('off')
     return ax
 
-# %% ../nbs/06_eval.ipynb #ab8d4a3d
+# %% ../nbs/06_eval.ipynb #ac840070
 def codes_at(
     model:VQVAE, # in eval mode
     ds, # pictures
@@ -621,7 +621,25 @@ def codes_at(
     table = pd.DataFrame(dict(code=range(len(picks)), ratio=(share/overall).nan_to_num(0), share=share, picks=picks.long()))
     return table[(table.share >= least) & (table.picks > 0)].sort_values(['ratio', 'picks', 'code'], ascending=[False, False, True])[:n].reset_index(drop=True)
 
-# %% ../nbs/06_eval.ipynb #0bf20708
+# %% ../nbs/06_eval.ipynb #88bc7412
+def code_patches(
+    model:VQVAE, # in eval mode
+    ds, # pictures (3, size, size) in [-1, 1]
+    code:int,
+    n:int=12, # patches
+    window:int=None, # side of a patch in pixels; None: four places of the grid
+) -> Tensor: # (up to n, 3, window, window), in the order of the pictures, one of each
+    "Pieces of real pictures, around where a code is picked"
+    cell, dev, out = model.size//grid_side(model), next(model.parameters()).device, []
+    window = min(window or 4*cell, model.size)
+    for x in ds:
+        at = (model.encode(x[None].to(dev))[0] == code).nonzero()
+        if not len(at) or len(out) == n: continue
+        top, left = (at[0]*cell + cell//2 - window//2).clamp(0, model.size - window).tolist()
+        out.append(x[:,top:top + window,left:left + window])
+    return torch.stack(out) if out else torch.empty(0, 3, window, window)
+
+# %% ../nbs/06_eval.ipynb #9a66dbff
 def as_markdown(
     result:dict, # of evaluate
     ckpt:str, # what was measured
@@ -641,7 +659,7 @@ def as_markdown(
             + f"\nMeasured with {', '.join(f'{k} {v}' for k,v in made)}; pictures rounded to 8 bits"
             + (f"; resized for the distances between sets: {a['resize_for_frechet']}" if a['resize_for_frechet'] else '') + '.\n')
 
-# %% ../nbs/06_eval.ipynb #32fae069
+# %% ../nbs/06_eval.ipynb #129599f2
 def compare_rows(
     model:VQVAE, # in eval mode
     x:Tensor, # pictures, (b, 3, size, size) in [-1, 1]
@@ -652,7 +670,7 @@ def compare_rows(
     x_rec = model.decode(model.encode(x.to(dev))).cpu()
     return show_rows({'originals': x, 'reconstructions': x_rec, 'error (darker is larger)': error_map(x, x_rec)}, path=path)
 
-# %% ../nbs/06_eval.ipynb #88bc7412
+# %% ../nbs/06_eval.ipynb #eecc83c2
 def table_rows(
     table:pd.DataFrame, # of comparison_table
 ) -> list: # of lists of text, the header first
@@ -667,7 +685,7 @@ def table_markdown(
     head, *rows = table_rows(table)
     return '\n'.join(f"| {' | '.join(r)} |" for r in [head, ['---']*len(head), *rows]) + '\n'
 
-# %% ../nbs/06_eval.ipynb #2d90047a
+# %% ../nbs/06_eval.ipynb #868f3bc8
 def figure_img(
     fig:plt.Figure, # closed afterwards
 ): # an <img>
@@ -688,7 +706,7 @@ def _model_section(name, model, result, ds):
             P('Each code filling the grid, then alone in the middle of an average grid:'), figure_img(show_codebook(model, counts)), figure_img(show_codebook(model, counts, alone=True)),
             Table(*(Tr(Td(k.replace('_', ' ')), Td(str(v))) for k,v in about.items()), style='font-size:80%')]
 
-# %% ../nbs/06_eval.ipynb #57648582
+# %% ../nbs/06_eval.ipynb #8159cabb
 def report_page(
     c:Comparison, # of compare; its figures are closed afterwards
     models:dict, # as given to compare
@@ -705,7 +723,7 @@ def report_page(
     for name,m in models.items(): body += _model_section(name, m, c.results[name], ds)
     return to_xml(Html(Head(Meta(charset='utf-8'), Title('Evaluation')), Body(*body, style='font-family:sans-serif;max-width:70em;margin:auto')))
 
-# %% ../nbs/06_eval.ipynb #5f5f2ef7
+# %% ../nbs/06_eval.ipynb #8831be7e
 def write_eval(
     c:Comparison, # of compare
     models:dict, # as given to compare
@@ -732,7 +750,7 @@ def write_eval(
     plt.close('all')
     return text
 
-# %% ../nbs/06_eval.ipynb #129599f2
+# %% ../nbs/06_eval.ipynb #b8d95d59
 def eval_run(
     ckpt, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub; or a list of them
     data:str, # a store, written by anime_vq_prepare or by training on the demo avatars
@@ -759,7 +777,7 @@ def eval_run(
     c = compare(models, ds, None if lpips == 'none' else PerceptualLoss(lpips), nets, batch_size, () if codecs == 'none' else tuple(codecs.split(',')), each)
     return f'{write_eval(c, models, ds, str(data), Path(out), split=split)}\nWritten to {out}, the pictures in {Path(out)/"report.html"}'
 
-# %% ../nbs/06_eval.ipynb #4078cfa7
+# %% ../nbs/06_eval.ipynb #3a9f6c3e
 @delegates(eval_run, but=['ckpt', 'data'])
 def eval_command(
     paths:Param('a model and a store, in this order; or use --ckpt and --data', nargs='*', opt=False)=(),
@@ -778,7 +796,7 @@ def eval_command(
 
 eval_cli = cli(eval_command, 'anime_vq_eval')
 
-# %% ../nbs/06_eval.ipynb #b8d95d59
+# %% ../nbs/06_eval.ipynb #5fa7ac5c
 def given_pictures(
     src:str, # a picture, or pictures from any source that prepare takes
     size:int, # side in pixels, for demo avatars
@@ -788,7 +806,7 @@ def given_pictures(
     s = open_source(src, size)
     return ((p, d or partial(s.load, p)) for p,d in s.read(set(s.items))), [f"  {r['path']}: {r['reason']}: {r['detail']}" for r in s.bad]
 
-# %% ../nbs/06_eval.ipynb #287fe635
+# %% ../nbs/06_eval.ipynb #4d0c10c5
 def reconstruct(
     ckpt:str, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub
     src:str, # a picture, or pictures from any source that prepare takes
@@ -814,7 +832,7 @@ def reconstruct(
 
 reconstruct_cli = cli(reconstruct, 'anime_vq_reconstruct')
 
-# %% ../nbs/06_eval.ipynb #7a70eb39
+# %% ../nbs/06_eval.ipynb #a5c6efc0
 def code_weights(
     model:VQVAE, # in eval mode
     by:str='uniform', # 'uniform', 'frequency' or 'position'
@@ -828,7 +846,7 @@ def code_weights(
     counts = position_counts(model, ds)
     return counts if by == 'position' else counts.sum((0, 1)).expand(s, s, k)
 
-# %% ../nbs/06_eval.ipynb #fe9550c6
+# %% ../nbs/06_eval.ipynb #87361640
 def draw_codes(
     weights:Tensor, # (s, s, K), how likely each code is at each position; any scale
     n:int, # pictures
@@ -839,7 +857,7 @@ def draw_codes(
     gen = torch.Generator().manual_seed(seed)
     return torch.multinomial(weights.cpu().reshape(-1, k), n, replacement=True, generator=gen).T.reshape(n, s, s)
 
-# %% ../nbs/06_eval.ipynb #53619410
+# %% ../nbs/06_eval.ipynb #44f04e41
 @torch.no_grad()
 def interpolate(
     model:VQVAE, # in eval mode

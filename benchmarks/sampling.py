@@ -1,0 +1,84 @@
+"""Sampling codes from both priors, beside Hugging Face `generate` with a GPT-2 of the same size: same machine, one run
+
+    pip install -e '.[bench]'
+    python benchmarks/sampling.py                # about ten minutes on two cores
+    python benchmarks/sampling.py --small --out small.json     # seconds, for trying it out
+
+All have random weights, for speed does not depend on them. Codes only; the tokenizer's decoder costs the same for all.
+"""
+import argparse, json, statistics, sys, time
+from datetime import date
+from pathlib import Path
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, __version__
+
+from anime_vq_nb.prior import ARPrior, MaskedPrior
+from anime_vq_nb.train import commit, hardware
+
+
+def gpt2(n_codes, side, dim, depth, heads):
+    "Hugging Face's GPT-2 over as many codes, with a start token"
+    return GPT2LMHeadModel(GPT2Config(vocab_size=n_codes + 1, n_positions=side*side + 1, n_embd=dim, n_layer=depth, n_head=heads, bos_token_id=n_codes, eos_token_id=None))
+
+
+def rivals(size, device, dtype):
+    "name → function from a number of pictures to their codes"
+    peer = gpt2(**size).eval().to(device, dtype)
+    ar, masked = (kind(**size).eval().to(device, dtype) for kind in (ARPrior, MaskedPrior))
+    length, K = size["side"]**2, size["n_codes"]
+    start = lambda n: torch.full((n, 1), K, device=device)
+
+    def generate(n):
+        with torch.no_grad(): return peer.generate(start(n), attention_mask=torch.ones_like(start(n)), do_sample=True, top_k=0, max_new_tokens=length, min_new_tokens=length, pad_token_id=K)[:, 1:]
+
+    ways = {"GPT-2, transformers generate, with cache": generate,
+            "ARPrior, with cache": lambda n: ar.sample(n, batch_size=n),
+            "ARPrior, without cache": lambda n: ar.sample(n, cache=False, batch_size=n)}
+    ways |= {f"MaskedPrior, {s} steps": lambda n, s=s: masked.sample(n, s, batch_size=n) for s in (8, 16, 32)}
+    sizes = {k: sum(p.numel() for p in m.parameters()) for k, m in dict(peer=peer, ar=ar, masked=masked).items()}
+    return ways, sizes, length
+
+
+def clock(f, n, device):
+    "Seconds for n pictures"
+    if device == "cuda": torch.cuda.synchronize()
+    t = time.perf_counter()
+    f(n)
+    if device == "cuda": torch.cuda.synchronize()
+    return time.perf_counter() - t
+
+
+def main():
+    cuda = torch.cuda.is_available()
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument("--batch", default="1,64,256" if cuda else "1,16", help="pictures at a time, some, with commas (default: %(default)s)")
+    ap.add_argument("--repeat", type=int, default=3, help="rounds; the median counts (default: %(default)s)")
+    ap.add_argument("--small", action="store_true", help="a tiny model, one round, for trying it out")
+    ap.add_argument("--out", default="nbs/experiments/bench-sampling.json", help="file to write (default: %(default)s)")
+    args = ap.parse_args()
+    size = dict(n_codes=64, side=6, dim=48, depth=2, heads=4) if args.small else dict(n_codes=1024, side=16, dim=384, depth=8, heads=6)
+    batches, repeat = ([2], 1) if args.small else ([int(b) for b in args.batch.split(",")], args.repeat)
+    device, dtype = ("cuda", torch.bfloat16) if cuda else ("cpu", torch.float32)
+    torch.manual_seed(0)
+    ways, sizes, length = rivals(size, device, dtype)
+    rows = []
+    for n in batches:
+        for f in ways.values(): assert f(n).shape.numel() == n*length  # also warms up
+        seconds = {name: [] for name in ways}
+        for _ in range(repeat):  # in turns, so that a busy moment hits all
+            for name, f in ways.items(): seconds[name].append(clock(f, n, device))
+        rate = {name: n/statistics.median(s) for name, s in seconds.items()}
+        peer = next(iter(rate.values()))
+        for name, r in rate.items():
+            rows.append({"batch": n, "what": name, "pictures/s": float(f"{r:.3g}"), "ratio": round(r/peer, 2)})
+            print(f"batch {n:4}  {name:45} {r:9.3g} pictures/s   ×{r/peer:.2f}", flush=True)
+    record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, transformers=__version__,
+                  threads=torch.get_num_threads(), precision=str(dtype).split(".")[1], model=size, parameters=sizes, rounds=repeat, small=args.small, rows=rows)
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    Path(args.out).write_text(json.dumps(record, indent=1) + "\n")
+    print(f"written to {args.out}")
+
+
+if __name__ == "__main__":
+    main()

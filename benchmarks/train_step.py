@@ -1,0 +1,150 @@
+"""A training step of both phases, beside diffusers' VQModel with the nearest equal channels under the same losses: same batch, same machine, one run
+
+    pip install -e '.[bench]'
+    python benchmarks/train_step.py              # on a GPU: batch 32, 256×256; on a CPU: batch 2
+    python benchmarks/train_step.py --small --out small.json     # seconds, for trying it out
+    python benchmarks/train_step.py --curves     # also how cost grows with batch, pixels and codes
+
+VGG16 has random weights here: speed and memory do not depend on them.
+"""
+import argparse, json, logging, statistics, sys, tempfile, time, warnings
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import lightning as L
+import torch
+from diffusers import VQModel
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.vgg import cfgs, make_layers
+
+from anime_vq_nb.quantizer_ema import VQOutput
+from anime_vq_nb.train import VQGANModel, VQVAEModel, auto_precision, commit, hardware
+
+FULL, SMALL = dict(ch=(128, 256, 256, 256), c_out=64), dict(ch=(16, 32), c_out=16, c_latent=32, dim=32, n_res=1, attn_at=(), n_codes=64)
+
+
+class Diffusers(nn.Module):
+    "diffusers' VQModel in our words. It has a level of c_out channels at full size on both sides, where our encoder has none; its codes are trained by gradient"
+    def __init__(self, size, ch, c_out, c_latent=256, dim=256, n_res=2, attn_at=(16,), n_codes=1024):
+        super().__init__()
+        widths = (c_out, *ch)
+        self.net = VQModel(down_block_types=("DownEncoderBlock2D",)*len(widths), up_block_types=("UpDecoderBlock2D",)*len(widths), block_out_channels=widths, layers_per_block=n_res,
+                           latent_channels=c_latent, vq_embed_dim=dim, num_vq_embeddings=n_codes, norm_num_groups=min(32, c_out), mid_block_add_attention=bool(attn_at))
+
+    def autoencode(self, x):
+        z = self.net.quant_conv(self.net.encoder(x))
+        q, loss, (_, _, idx) = self.net.quantize(z)
+        return self.net.decoder(self.net.post_quant_conv(q)), VQOutput(q, idx.view(len(z), *z.shape[2:]), loss, loss, torch.zeros(()), None)
+
+    quantizer = property(lambda self: self)
+    moving_perplexity = torch.zeros(())
+
+
+class Clock(Callback):
+    "Seconds of each step, between the ends of two"
+    def __init__(self): self.times, self.last = [], None
+    def on_train_batch_end(self, trainer, module, *args):
+        if module.device.type == "cuda": torch.cuda.synchronize()
+        now = time.perf_counter()
+        if self.last: self.times.append(now - self.last)
+        self.last = now
+
+
+def make_model(phase, peer, size, plan, vgg):
+    "A LightningModule; with `peer`, diffusers' network in the place of ours"
+    kw = dict(size=size, revive=0., w_perc=.5, perc_weights=vgg, warmup=1, **plan)
+    if phase == 2: kw |= dict(gan_start=0, gan_ramp=0, gan_alone=0)
+    module = (VQVAEModel, VQGANModel)[phase - 1](**kw)
+    if peer: module.model = Diffusers(size, **plan).to(memory_format=torch.channels_last)
+    return module
+
+
+def flops(module, x):
+    "Floating-point operations of a step of phase 1's kind: forward and backward, losses included"
+    with FlopCounterMode(display=False) as count:
+        x_rec, vq = module.model.autoencode(x)
+        module.loss(x_rec, x, vq)[0].backward()
+    module.zero_grad(set_to_none=True)
+    return count.get_total_flops()
+
+
+def measure(phase, peer, size, batch, plan, steps, vgg, precision):
+    "Pictures a second, and peak memory"
+    torch.manual_seed(0)
+    module, clock = make_model(phase, peer, size, plan, vgg), Clock()
+    x, cuda = torch.rand(batch, 3, size, size)*2 - 1, torch.cuda.is_available()
+    if cuda: torch.cuda.empty_cache(), torch.cuda.reset_peak_memory_stats()
+    kw = dict(strategy="auto", gradient_clip_val=1. if phase == 1 else None)
+    with tempfile.TemporaryDirectory() as tmp:
+        trainer = L.Trainer(max_steps=steps + 3, precision=precision, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+                            callbacks=[clock], default_root_dir=tmp, limit_val_batches=0, **kw)
+        trainer.fit(module, DataLoader([x[i] for i in range(batch)]*(steps + 3), batch))
+    seconds = statistics.median(clock.times[2:])
+    return {"pictures/s": float(f"{batch/seconds:.3g}"), "seconds a step": float(f"{seconds:.4g}"), "peak GiB": round(torch.cuda.max_memory_allocated()/2**30, 2) if cuda else None,
+            "parameters, M": round(sum(p.numel() for p in module.model.parameters())/1e6, 2)}
+
+
+def peak_flops(dtype):
+    "Floating-point operations a second of a large matrix product: what this machine can do"
+    dev = "cuda" if torch.cuda.is_available() else "cpu"
+    n = 8192 if dev == "cuda" else 2048
+    a = torch.randn(n, n, device=dev, dtype=dtype)
+    best = float("inf")
+    for _ in range(5):
+        t = time.perf_counter()
+        a @ a
+        if dev == "cuda": torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - t)
+    return 2*n**3/best
+
+
+def main():
+    warnings.simplefilter("ignore")
+    logging.getLogger("lightning.pytorch").setLevel("ERROR")
+    cuda = torch.cuda.is_available()
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument("--batch", type=int, default=32 if cuda else 2, help="pictures a step (default: %(default)s)")
+    ap.add_argument("--steps", type=int, default=30 if cuda else 4, help="steps that count (default: %(default)s)")
+    ap.add_argument("--small", action="store_true", help="a tiny model, for trying it out")
+    ap.add_argument("--curves", action="store_true", help="also how cost grows with batch, pixels and codes")
+    ap.add_argument("--out", default="nbs/experiments/bench-train-step.json", help="file to write (default: %(default)s)")
+    args = ap.parse_args()
+    size, plan, batch, steps = (32, SMALL, 2, 2) if args.small else (256, FULL, args.batch, args.steps)
+    precision = auto_precision()
+    with tempfile.TemporaryDirectory() as tmp:
+        vgg = f"{tmp}/vgg.pth"
+        torch.save({f"features.{k}": v for k, v in make_layers(cfgs["D"]).state_dict().items()}, vgg)
+        rows, curves, most = [], [], peak_flops(torch.bfloat16 if "bf16" in precision else torch.float32)
+        for phase in (1, 2):
+            for peer in (False, True):
+                try: row = measure(phase, peer, size, batch, plan, steps, vgg, precision)
+                except torch.OutOfMemoryError: row = {"pictures/s": None, "seconds a step": None, "peak GiB": "more than there is", "parameters, M": None}
+                if phase == 1:
+                    module = make_model(1, peer, size, plan, vgg)
+                    done = flops(module, torch.rand(1, 3, size, size)*2 - 1)
+                    row |= {"GFLOPs a picture": round(done/1e9, 1), "part of a matrix product's speed": row["pictures/s"] and round(done*row["pictures/s"]/most, 3)}
+                rows.append({"phase": phase, "what": "diffusers VQModel" if peer else "anime_vq_nb", **row})
+                print(rows[-1], flush=True)
+        grow = [("batch", dict(batch=b)) for b in ((1, 4, 16, 32, 64) if cuda else (1, 2, 4))] + [("pixels", dict(size=s)) for s in ((128, 256, 512) if cuda else (64, 128, 256))] + [("codes", dict(plan=plan | dict(n_codes=k))) for k in (256, 1024, 4096, 16384)]
+        for what, change in grow if args.curves else []:
+            kw = dict(size=size, batch=batch, plan=plan) | change
+            try: row = measure(1, False, steps=steps, vgg=vgg, precision=precision, **kw)
+            except torch.OutOfMemoryError: row = {"pictures/s": None, "seconds a step": None, "peak GiB": "more than there is"}
+            curves.append({"along": what, "batch": kw["batch"], "size": kw["size"], "n_codes": kw["plan"].get("n_codes", 1024), **row})
+            print(curves[-1], flush=True)
+    for phase in (1, 2):
+        us, them = (r["pictures/s"] for r in rows if r["phase"] == phase)
+        if us and them: print(f"phase {phase}: {us/them:.2f} times as many pictures a second as diffusers' VQModel")
+    record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, diffusers=version("diffusers"), threads=torch.get_num_threads(),
+                  precision=precision, size=size, batch=batch, steps=steps, small=args.small, matrix_product_tflops=round(most/1e12, 3), rows=rows, curves=curves)
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    Path(args.out).write_text(json.dumps(record, indent=1) + "\n")
+    print(f"written to {args.out}")
+
+
+if __name__ == "__main__":
+    main()
