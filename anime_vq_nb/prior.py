@@ -8,8 +8,8 @@ __all__ = ['Tokens', 'PRIORS', 'sample_cli', 'prior_eval_cli', 'Block', 'Transfo
            'ARPrior', 'tokenizer_hash', 'check_tokenizer', 'load_prior', 'random_views', 'tokenize', 'save_tokens',
            'load_tokens', 'classes_of', 'TokenDataModule', 'TokenDataset', 'PriorModel', 'decode_all', 'picture_rows',
            'Dreams', 'PriorRun', 'prior_callbacks', 'PriorCLI', 'prior_cli', 'class_id', 'load_pair', 'dream', 'sample',
-           'rivals', 'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'evaluate_prior', 'prior_report',
-           'prior_eval']
+           'Decoded', 'Mirrored', 'rivals', 'compare_sets', 'memorised', 'plot_memory', 'closest_pairs',
+           'evaluate_prior', 'prior_report', 'prior_eval']
 
 # %% ../nbs/07_prior.ipynb #0c1c325a
 import hashlib, inspect, json, math, os, shlex, sys, time
@@ -35,12 +35,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, cli, in_validation, only_one, show_rows, whole_batch
+from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, cli, cut_out, in_validation, only_one, show_rows, to_uint8, whole_batch
 from .decoder import VQVAE, Pretrained
-from .eval import LIBRARIES, VGGFeatures, code_weights, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, reconstructed, table_markdown, weights_hash
+from .eval import LIBRARIES, VGGFeatures, code_weights, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, table_markdown, weights_hash
 from .losses import PerceptualLoss
 from .train import Averaging, RunOptions, SaveOnStop, TrainCLI, add_help, commit, hardware, log_figure, run_cli, warmup_cosine
 
@@ -548,12 +549,7 @@ def random_views(
     "Each picture mirrored or not, cut to a random part, and brought back to its size. Raises `AvatarError`"
     if not (0 <= flip <= 1 and 0 < crop <= 1): raise AvatarError(f"flip is {flip}, crop is {crop}; flip goes from 0 to 1, crop from above 0 to 1")
     u = torch.rand(len(x), 4, generator=gen)
-    side = 1 - (1 - crop)*u[:,0]
-    A = torch.zeros(len(x), 2, 3)
-    A[:,0,0], A[:,1,1] = torch.where(u[:,1] < flip, -side, side), side
-    A[:,:,2] = (1 - side)[:,None]*(2*u[:,2:] - 1) # anywhere that stays inside
-    grid = F.affine_grid(A.to(x), x.shape, align_corners=False)
-    return F.grid_sample(x, grid, padding_mode='border', align_corners=False)
+    return cut_out(x, 1 - (1 - crop)*u[:,0], u[:,2:], u[:,1] < flip)
 
 # %% ../nbs/07_prior.ipynb #6b292810
 @evaluating
@@ -815,7 +811,12 @@ def picture_rows(
     width:int=8, # pictures in a row
 ) -> plt.Figure:
     "Pictures in rows under one caption"
-    return show_rows({caption if not i else ' '*i: x[i*width:(i + 1)*width] for i in range(-(-len(x)//width))}, path=path)
+    fig, ax = plt.subplots(figsize=(.95*width, .95*-(-len(x)//width) + .3), layout='constrained', dpi=90)
+    ax.imshow(make_grid(to_uint8(x), width, 2, pad_value=255).permute(1, 2, 0))
+    ax.set_title(caption, fontsize=9, loc='left', pad=3)
+    ax.axis('off')
+    if path: fig.savefig(path, dpi=110)
+    return fig
 
 class Dreams(Callback):
     "Every few hundred steps: samples, to the loggers"
@@ -908,7 +909,7 @@ def prior_cli(
     "Train a prior, validate or judge it: `anime_vq_prior fit --config prior_demo`, `anime_vq_prior eval --help`. Mistakes are one line on stderr and exit code 1"
     given = sys.argv[1:] if argv is None else argv
     if given[:1] == ['eval']: return prior_eval_cli(given[1:])
-    run_cli('anime_vq_prior', lambda argv: partial(PriorCLI, PriorModel, TokenDataModule), argv)
+    run_cli('anime_vq_prior', lambda argv: partial(PriorCLI, PriorModel, TokenDataModule), argv, 'Train a prior over the codes of a tokenizer; to judge it: anime_vq_prior eval --help')
 
 # %% ../nbs/07_prior.ipynb #0e24fe25
 def class_id(
@@ -979,21 +980,42 @@ def sample(
 
 sample_cli = cli(sample, 'anime_vq_sample')
 
-# %% ../nbs/07_prior.ipynb #74e4aae6
+# %% ../nbs/07_prior.ipynb #b08ef1b7
+class Decoded(Dataset):
+    "Codes as pictures (3, size, size) in [-1, 1], decoded when they are asked for; a `DataLoader` needs `collate_fn=whole_batch`"
+    def __init__(self,
+        model:VQVAE, # in eval mode
+        codes:Tensor, # (n, s, s), integers
+    ): self.model, self.codes = model, torch.as_tensor(codes).cpu().long()
+    def __len__(self): return len(self.codes)
+    def __iter__(self): return (self[i] for i in range(len(self)))
+    def __getitem__(self, i) -> Tensor: return decode_all(self.model, self.codes[i][None])[0]
+    def __getitems__(self, places) -> Tensor: return decode_all(self.model, self.codes[torch.as_tensor(places)]) # PyTorch's loader asks for whole batches
+
+class Mirrored(Dataset):
+    "The mirror images of pictures"
+    def __init__(self,
+        ds, # pictures (3, h, w), a dataset or a tensor
+    ): self.ds = ds
+    def __len__(self): return len(self.ds)
+    def __iter__(self): return (self[i] for i in range(len(self)))
+    def __getitem__(self, i) -> Tensor: return self.ds[i].flip(-1)
+
+# %% ../nbs/07_prior.ipynb #3ac3fdd7
 def rivals(
     prior:Prior,
     model:VQVAE, # its tokenizer, in eval mode
     train, # training pictures (3, size, size) in [-1, 1]
-    real, # held-out pictures
+    codes, # of held-out pictures, (n or more, s, s)
     n:int, # pictures of each
     seed:int=0, # of whatever is drawn
     **how, # for dream
-) -> dict: # name → (n, 3, size, size) in [-1, 1]
+) -> dict: # name → dataset of n pictures (3, size, size) in [-1, 1]
     "Sets of pictures that claim to be like the held-out ones"
     some = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:n].tolist()
-    by = lambda weights: decode_all(model, draw_codes(weights, n, seed))
-    return {'training pictures': torch.stack([train[i] for i in some]), 'reconstructions': torch.cat([reconstructed(model, real[i][None]) for i in range(n)]),
-            'samples': decode_all(model, dream(prior, n, seed=seed, **how)), 'codes by position': by(code_weights(model, 'position', train)), 'uniform codes': by(code_weights(model))}
+    drawn = lambda *by: draw_codes(code_weights(model, *by), n, seed)
+    sets = {'reconstructions': codes[:n].astype(np.int64), 'samples': dream(prior, n, seed=seed, **how), 'codes by position': drawn('position', train), 'uniform codes': drawn()}
+    return {'training pictures': Subset(train, some), **{k: Decoded(model, c) for k,c in sets.items()}}
 
 def compare_sets(
     sets:dict, # name → features, (n, d)
@@ -1004,7 +1026,7 @@ def compare_sets(
     "Fréchet distance, KID, precision, recall, density, coverage, against held-out pictures"
     return pd.DataFrame({name: {'Fréchet distance': frechet_distance(real, f).item(), 'KID': kid(real, f, seed=seed)['mean'], **neighbours(real, f, k)} for name,f in sets.items()}).T
 
-# %% ../nbs/07_prior.ipynb #0fb20bcc
+# %% ../nbs/07_prior.ipynb #fce90e35
 def memorised(
     new:Tensor, # features of samples, (n, d)
     train:Tensor, # of training pictures, (m, d)
@@ -1018,7 +1040,7 @@ def memorised(
     summary = {'median distance, samples': d.median(), 'median distance, held out': d_real.median(), 'nearer than 99% of held out': (d < too_near).double().mean()}
     return dict(samples=d, held_out=d_real, place=place % len(train), mirrored=place >= len(train), summary={k: v.item() for k,v in summary.items()})
 
-# %% ../nbs/07_prior.ipynb #3652e99d
+# %% ../nbs/07_prior.ipynb #d8c9c555
 def plot_memory(
     m:dict, # of memorised
     ax=None, # matplotlib axes; new ones by default
@@ -1033,16 +1055,17 @@ def plot_memory(
 
 def closest_pairs(
     m:dict, # of memorised
-    new:Tensor, # the samples, (n, 3, h, w) in [-1, 1]
+    new, # the samples (3, h, w) in [-1, 1]
     train, # training pictures
     n:int=8, # pairs
 ) -> plt.Figure:
     "The samples that are nearest to a training picture, above it"
-    best = m['samples'].argsort()[:n]
+    best = m['samples'].argsort()[:n].tolist()
     old = [train[int(m['place'][i])] for i in best]
-    return show_rows({'samples, the nearest to a training picture first': new[best], 'that training picture': torch.stack([x.flip(-1) if m['mirrored'][i] else x for x,i in zip(old, best)])})
+    return show_rows({'samples, the nearest to a training picture first': torch.stack([new[i] for i in best]),
+                      'that training picture': torch.stack([x.flip(-1) if m['mirrored'][i] else x for x,i in zip(old, best)])})
 
-# %% ../nbs/07_prior.ipynb #fce90e35
+# %% ../nbs/07_prior.ipynb #7c31bb09
 def evaluate_prior(
     prior:Prior,
     model:VQVAE, # its tokenizer, in eval mode
@@ -1054,22 +1077,20 @@ def evaluate_prior(
     seed:int=0,
     labels=None, # (held out,), classes of the held-out pictures, for their likelihood; None: any
     **how, # for dream
-) -> dict: # nll (bits a token), bound (whether that is an upper bound), table (a row a set), memory, samples (pictures), about (how it was made)
+) -> dict: # nll (bits a token), bound (whether that is an upper bound), table (a row a set), memory, samples (a dataset), about (how it was made)
     "What a prior can do, and whether it remembers. Raises `AvatarError` for a tokenizer that is not its own"
     check_tokenizer(prior, model)
     n, dev = min(n or len(real), len(real), len(train)), next(model.parameters()).device
     codes, _ = tokenize(model, real, flip=0., crop=1.)
     nll = torch.cat([prior.nll(codes[i:i + 64], None if labels is None else labels[i:i + 64]).cpu() for i in range(0, len(codes), 64)]).mean().item()
-    feats = lambda x: features(net, x, dev=dev)
-    sets = rivals(prior, model, train, real, n, seed, **how)
-    every, f = torch.stack([*train]), {name: feats(x) for name,x in sets.items()}
-    f_real = feats(torch.stack([real[i] for i in range(n)]))
-    memory = memorised(f['samples'], feats(every), feats(every.flip(-1)), f_real)
+    sets, feats = rivals(prior, model, train, codes, n, seed, **how), lambda ds: features(net, ds, dev=dev)
+    f, f_real = {name: feats(ds) for name,ds in sets.items()}, feats(Subset(real, range(n)))
+    memory = memorised(f['samples'], feats(train), feats(Mirrored(train)), f_real)
     about = dict(pictures=n, train=len(train), held_out=len(real), features=getattr(net, 'name', type(net).__name__), dimensions=f_real.shape[1], k=k, seed=seed, sampling={a: b for a,b in how.items() if b not in (None, '')},
                  prior=weights_hash(prior), tokenizer=prior.tokenizer_hash, libraries={a: version(a) for a in LIBRARIES})
     return dict(nll=nll, bound=isinstance(prior, MaskedPrior), table=compare_sets(f, f_real, k, seed), memory=memory, samples=sets['samples'], about=about)
 
-# %% ../nbs/07_prior.ipynb #8a5a6829
+# %% ../nbs/07_prior.ipynb #01d08262
 def prior_report(
     results:list, # of evaluate_prior, one for each network
     name:str, # of the prior
@@ -1115,7 +1136,8 @@ def prior_eval(
     plain = [dict(nll=r['nll'], bound=r['bound'], sets=r['table'].to_dict('index'), memory=r['memory']['summary'], about=r['about']) for r in results]
     (out/'metrics.json').write_text(json.dumps(dict(prior=str(prior), data=str(data), results=plain), indent=1))
     (out/'metrics.md').write_text(text := prior_report(results, str(prior)))
-    plt.close(picture_rows(results[0]['samples'][:32], f'samples of {prior}, seed {seed}', out/'samples.png'))
+    some = torch.stack([results[0]['samples'][i] for i in range(min(32, len(results[0]['samples'])))])
+    plt.close(picture_rows(some, f'samples of {prior}, seed {seed}', out/'samples.png'))
     closest_pairs(results[0]['memory'], results[0]['samples'], train).savefig(out/'closest.png', dpi=110)
     plot_memory(results[0]['memory']).figure.savefig(out/'memory.png', dpi=110)
     plt.close('all')

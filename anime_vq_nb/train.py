@@ -728,13 +728,14 @@ def run_cli(
     command:str, # its name, for messages
     make, # arguments → the class to call, such as TrainCLI with its model and data
     argv:list=None, # arguments; those of the process by default
+    about:str='Train a tokenizer of avatars', # heads the help
 ):
     "Run a command of Lightning's kind: mistakes are one line on stderr and exit code 1"
     if argv is None: plt.switch_backend('agg') # no windows
     argv = sys.argv[1:] if argv is None else argv
     try:
         make(argv)(seed_everything_default=0, auto_configure_optimizers=False, load_from_checkpoint_support=False,
-                   parser_kwargs=dict(exit_on_error=False, allow_abbrev=False), args=argv)
+                   parser_kwargs=dict(exit_on_error=False, allow_abbrev=False, description=about), args=argv)
     except AvatarError as e: sys.exit(f'{command}: {e}')
     except RuntimeError as e:
         if 'loading state_dict' not in str(e): raise
