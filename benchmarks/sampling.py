@@ -14,7 +14,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, __version__
 
 from anime_vq_nb.prior import ARPrior, MaskedPrior
-from anime_vq_nb.train import commit, hardware
+from anime_vq_nb.train import auto_precision, commit, hardware
 
 
 def gpt2(n_codes, side, dim, depth, heads):
@@ -59,11 +59,12 @@ def main():
     args = ap.parse_args()
     size = dict(n_codes=64, side=6, dim=48, depth=2, heads=4) if args.small else dict(n_codes=1024, side=16, dim=384, depth=8, heads=6)
     batches, repeat = ([2], 1) if args.small else ([int(b) for b in args.batch.split(",")], args.repeat)
-    device, dtype = ("cuda", torch.bfloat16) if cuda else ("cpu", torch.float32)
-    torch.manual_seed(0)
-    ways, sizes, length = rivals(size, device, dtype)
+    device, dtypes = ("cuda", [torch.bfloat16]) if cuda else ("cpu", [torch.float32] + [torch.bfloat16]*("bf16" in auto_precision()))
     rows = []
-    for n in batches:
+    for dtype, n in [(d, n) for d in dtypes for n in batches]:
+        torch.manual_seed(0)
+        ways, sizes, length = rivals(size, device, dtype)
+        precision = str(dtype).split(".")[1]
         here = {name: f for name, f in ways.items() if n <= 2 or cuda or "without" not in name}  # minutes, on a CPU
         for f in here.values(): assert f(n).shape.numel() == n*length  # also warms up
         seconds = {name: [] for name in here}
@@ -72,10 +73,10 @@ def main():
         rate = {name: n/statistics.median(s) for name, s in seconds.items()}
         peer = next(iter(rate.values()))
         for name, r in rate.items():
-            rows.append({"batch": n, "what": name, "pictures/s": float(f"{r:.3g}"), "ratio": round(r/peer, 2)})
-            print(f"batch {n:4}  {name:45} {r:9.3g} pictures/s   ×{r/peer:.2f}", flush=True)
+            rows.append({"precision": precision, "batch": n, "what": name, "pictures/s": float(f"{r:.3g}"), "ratio": round(r/peer, 2)})
+            print(f"{precision}, batch {n:4}  {name:45} {r:9.3g} pictures/s   ×{r/peer:.2f}", flush=True)
     record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, transformers=__version__,
-                  threads=torch.get_num_threads(), precision=str(dtype).split(".")[1], model=size, parameters=sizes, rounds=repeat, small=args.small, rows=rows)
+                  threads=torch.get_num_threads(), model=size, parameters=sizes, rounds=repeat, small=args.small, rows=rows)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(json.dumps(record, indent=1) + "\n")
     print(f"written to {args.out}")
