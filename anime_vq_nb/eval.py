@@ -36,6 +36,7 @@ from torchmetrics import CatMetric, Metric
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
+from torchmetrics.utilities import dim_zero_cat
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
@@ -140,7 +141,9 @@ def nearest(
     train:Tensor, # features of the training pictures, (m, d)
 ) -> tuple: # (distance, place): (n,) float64, and (n,) integers, which training picture
     "The nearest training picture of each"
-    return torch.cat([torch.cdist(part, train.double()) for part in f.double().split(256)]).min(1)
+    train = train.double()
+    distance, place = zip(*(torch.cdist(part, train).min(1) for part in f.double().split(256))) # some at a time: the whole table would be large
+    return torch.cat(distance), torch.cat(place)
 
 # %% ../nbs/06_eval.ipynb #b7fd4609
 class SetDistance(Metric):
@@ -159,9 +162,9 @@ class SetDistance(Metric):
         if f.ndim != 2: raise AvatarError(f"features must be (pictures, d); {type(self.net).__name__} gives {tuple(f.shape)}")
         (self.real if real else self.fake).append(f)
 
-    def compute(self) -> Tensor: return frechet_distance(torch.cat([*self.real]), torch.cat([*self.fake]))
+    def compute(self) -> Tensor: return frechet_distance(dim_zero_cat(self.real), dim_zero_cat(self.fake))
 
-    def kid(self, **kw) -> dict: return kid(torch.cat([*self.real]), torch.cat([*self.fake]), **kw)
+    def kid(self, **kw) -> dict: return kid(dim_zero_cat(self.real), dim_zero_cat(self.fake), **kw)
 
 class FromPixels(nn.Module):
     "Let a network that takes uint8, as Inception does, take pictures in [-1, 1]"
@@ -633,8 +636,9 @@ def code_patches(
     cell, dev, out = model.size//grid_side(model), next(model.parameters()).device, []
     window = min(window or 4*cell, model.size)
     for x in ds:
+        if len(out) == n: break
         at = (model.encode(x[None].to(dev))[0] == code).nonzero()
-        if not len(at) or len(out) == n: continue
+        if not len(at): continue
         top, left = (at[0]*cell + cell//2 - window//2).clamp(0, model.size - window).tolist()
         out.append(x[:,top:top + window,left:left + window])
     return torch.stack(out) if out else torch.empty(0, 3, window, window)

@@ -615,7 +615,7 @@ def classes_of(
     "What a column of the manifest says. Raises `AvatarError` for a column that there is not, or that has gaps"
     if not label: return [], None
     if label not in store.manifest: raise AvatarError(f"{store.path} has no column {label!r} in its manifest; there are {', '.join(store.manifest)}")
-    if (gaps := store.manifest[label].isna()).any(): raise AvatarError(f"{gaps.sum()} pictures of {store.path} have no {label}; fill the column, or choose another")
+    if (gaps := store.manifest[label].isna() | (store.manifest[label].astype(str).str.strip() == '')).any(): raise AvatarError(f"{gaps.sum()} pictures of {store.path} have no {label}; fill the column, or choose another")
     ids, names = pd.factorize(store.manifest[label], sort=True)
     return [str(n) for n in names], ids.astype(np.int64)
 
@@ -769,7 +769,9 @@ class PriorModel(L.LightningModule):
 def training_step(self:PriorModel, batch, batch_idx):
     "The loss, in nats a token"
     codes, labels = batch
-    gen = torch.Generator().manual_seed(self.trainer.fit_loop.epoch_loop.batch_progress.total.processed*4096 + self.global_rank)
+    seed = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed*4096 + self.global_rank
+    torch.manual_seed(seed) # for dropout
+    gen = torch.Generator().manual_seed(seed)
     loss = self.model.loss(codes, labels if self.model.n_classes else None, gen, drop_label=self.hparams.drop_label, **self.how)
     self.log('train/loss', loss.detach(), prog_bar=True)
     return loss
@@ -783,6 +785,13 @@ def validation_step(self:PriorModel, batch, batch_idx):
 
 # %% ../nbs/07_prior.ipynb #53f78418
 @patch
+def on_load_checkpoint(self:PriorModel, ckpt:dict):
+    "Refuse the checkpoint of a prior over other codes, with `AvatarError`"
+    was, now = (f['tokenizer_hash'] for f in (ckpt['hyper_parameters']['facts'], self.hparams.facts))
+    if was != now: raise AvatarError(f"the checkpoint is of a prior over the codes of another tokenizer ({was}) than this one ({now}); give the tokenizer that it was trained with: --data.tokenizer")
+
+# %% ../nbs/07_prior.ipynb #cef479de
+@patch
 def configure_optimizers(self:PriorModel):
     "AdamW; embeddings, norms and biases without weight decay"
     hp, matrices = self.hparams, [p for n,p in self.model.net.named_parameters() if p.ndim == 2 and n.startswith(('blocks', 'head'))]
@@ -793,7 +802,7 @@ def configure_optimizers(self:PriorModel):
     rate = lambda step: warmup_cosine(step, total, hp.warmup, hp.lr, 0., hp.lr_end)/hp.lr
     return [opt], [dict(scheduler=LambdaLR(opt, rate), interval='step')]
 
-# %% ../nbs/07_prior.ipynb #400d2f8c
+# %% ../nbs/07_prior.ipynb #7272b479
 @torch.no_grad()
 def decode_all(
     model:VQVAE, # in eval mode
@@ -832,7 +841,7 @@ class Dreams(Callback):
         labels = torch.arange(self.n) % prior.n_classes if prior.n_classes else None
         log_figure(trainer, 'samples', picture_rows(decode_all(trainer.datamodule.model, prior.sample(self.n, labels=labels)), f'step {step}'))
 
-# %% ../nbs/07_prior.ipynb #7272b479
+# %% ../nbs/07_prior.ipynb #ff3fe31e
 class PriorRun(RunOptions):
     "Where a run writes, and how often"
     def __init__(self,
@@ -861,7 +870,7 @@ def prior_callbacks(
     if run.patience: cbs.append(EarlyStopping('val/nll', patience=run.patience))
     return cbs
 
-# %% ../nbs/07_prior.ipynb #4836cf37
+# %% ../nbs/07_prior.ipynb #3bad71d7
 class PriorCLI(TrainCLI):
     "`TrainCLI` for priors: the data tell the model what codes there are"
     @staticmethod
@@ -877,14 +886,15 @@ class PriorCLI(TrainCLI):
 
     def callbacks(self, run): return prior_callbacks(run, self.folder, self.argv)
 
-# %% ../nbs/07_prior.ipynb #3bad71d7
+# %% ../nbs/07_prior.ipynb #e237af44
 @patch
 def after_fit(self:PriorCLI):
     "Measure and save the best checkpoint with its tokenizer, dream, and say where things lie"
     trainer, module, folder = self.trainer, self.model, self.folder
     if trainer.fast_dev_run: return
     best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == 'val/nll'), '') or str(folder/'checkpoints'/'last.ckpt')
-    module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)['state_dict'])
+    ckpt = torch.load(best, map_location=module.device, weights_only=True)
+    module.load_state_dict(ckpt['state_dict'])
     metrics, = trainer.validate(module, trainer.datamodule, verbose=False, weights_only=True)
     if not trainer.is_global_zero: return
     dm, prior = trainer.datamodule, module.model.eval()
@@ -893,16 +903,16 @@ def after_fit(self:PriorCLI):
     sizes = {k: len(v) for k,v in dm.sets.items()}
     record = dict(command='anime_vq_prior ' + shlex.join(self.argv), commit=commit(), date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(), torch=torch.__version__,
                   data=dict(store=str(dm.store().path), size=dm.model.size, train=sizes['train'], held_out=sizes['val'], passes=dm.hparams.passes),
-                  tokenizer=dm.hash, kind=module.hparams.kind, parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step,
+                  tokenizer=dm.hash, kind=module.hparams.kind, parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step, best_step=ckpt['global_step'],
                   minutes=round((time.time() - self.started)/60, 1), n_codes=prior.n_codes, metrics=metrics)
     (folder/'record.json').write_text(json.dumps(record, indent=1))
     labels = torch.arange(32) % prior.n_classes if prior.n_classes else None
-    plt.close(picture_rows(decode_all(dm.model, prior.sample(32, labels=labels)), f'{trainer.global_step} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
-    print(f"\n{Path(best).name} after {trainer.global_step} steps, on {sizes['val']} held-out pictures\n  {metrics['val/nll']:.3f} bits a token{' at most' if module.hparams.kind == 'masked' else ''}; {math.log2(prior.n_codes):.0f} for one who knows nothing\n")
+    plt.close(picture_rows(decode_all(dm.model, prior.sample(32, labels=labels)), f'{ckpt["global_step"]} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
+    print(f"\n{Path(best).name} of step {ckpt['global_step']}, on {sizes['val']} held-out pictures\n  {metrics['val/nll']:.3f} bits a token{' at most' if module.hparams.kind == 'masked' else ''}; {math.log2(prior.n_codes):.0f} for one who knows nothing\n")
     lies = dict(look=folder/'samples.png', use=folder/'pretrained', checkpoint=os.path.relpath(best), record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
-# %% ../nbs/07_prior.ipynb #e237af44
+# %% ../nbs/07_prior.ipynb #641f775c
 def prior_cli(
     argv:list=None, # arguments; those of the process by default
 ):
@@ -911,7 +921,7 @@ def prior_cli(
     if given[:1] == ['eval']: return prior_eval_cli(given[1:])
     run_cli('anime_vq_prior', lambda argv: partial(PriorCLI, PriorModel, TokenDataModule), argv, 'Train a prior over the codes of a tokenizer; to judge it: anime_vq_prior eval --help')
 
-# %% ../nbs/07_prior.ipynb #0e24fe25
+# %% ../nbs/07_prior.ipynb #f41de074
 def class_id(
     prior:Prior,
     label:str, # name of a class, or its number
@@ -934,7 +944,7 @@ def load_pair(
     check_tokenizer(p, model)
     return p.to(next(model.parameters()).device), model
 
-# %% ../nbs/07_prior.ipynb #9a5f0205
+# %% ../nbs/07_prior.ipynb #3ad159ff
 def dream(
     prior:Prior,
     n:int, # pictures
@@ -980,7 +990,7 @@ def sample(
 
 sample_cli = cli(sample, 'anime_vq_sample')
 
-# %% ../nbs/07_prior.ipynb #b08ef1b7
+# %% ../nbs/07_prior.ipynb #0fb20bcc
 class Decoded(Dataset):
     "Codes as pictures (3, size, size) in [-1, 1], decoded when they are asked for; a `DataLoader` needs `collate_fn=whole_batch`"
     def __init__(self,
@@ -1001,7 +1011,7 @@ class Mirrored(Dataset):
     def __iter__(self): return (self[i] for i in range(len(self)))
     def __getitem__(self, i) -> Tensor: return self.ds[i].flip(-1)
 
-# %% ../nbs/07_prior.ipynb #3ac3fdd7
+# %% ../nbs/07_prior.ipynb #3652e99d
 def rivals(
     prior:Prior,
     model:VQVAE, # its tokenizer, in eval mode
@@ -1026,7 +1036,7 @@ def compare_sets(
     "Fréchet distance, KID, precision, recall, density, coverage, against held-out pictures"
     return pd.DataFrame({name: {'Fréchet distance': frechet_distance(real, f).item(), 'KID': kid(real, f, seed=seed)['mean'], **neighbours(real, f, k)} for name,f in sets.items()}).T
 
-# %% ../nbs/07_prior.ipynb #fce90e35
+# %% ../nbs/07_prior.ipynb #dbaa1639
 def memorised(
     new:Tensor, # features of samples, (n, d)
     train:Tensor, # of training pictures, (m, d)
@@ -1040,7 +1050,7 @@ def memorised(
     summary = {'median distance, samples': d.median(), 'median distance, held out': d_real.median(), 'nearer than 99% of held out': (d < too_near).double().mean()}
     return dict(samples=d, held_out=d_real, place=place % len(train), mirrored=place >= len(train), summary={k: v.item() for k,v in summary.items()})
 
-# %% ../nbs/07_prior.ipynb #d8c9c555
+# %% ../nbs/07_prior.ipynb #7c31bb09
 def plot_memory(
     m:dict, # of memorised
     ax=None, # matplotlib axes; new ones by default
@@ -1065,7 +1075,7 @@ def closest_pairs(
     return show_rows({'samples, the nearest to a training picture first': torch.stack([new[i] for i in best]),
                       'that training picture': torch.stack([x.flip(-1) if m['mirrored'][i] else x for x,i in zip(old, best)])})
 
-# %% ../nbs/07_prior.ipynb #7c31bb09
+# %% ../nbs/07_prior.ipynb #8a5a6829
 def evaluate_prior(
     prior:Prior,
     model:VQVAE, # its tokenizer, in eval mode
@@ -1081,6 +1091,7 @@ def evaluate_prior(
     "What a prior can do, and whether it remembers. Raises `AvatarError` for a tokenizer that is not its own"
     check_tokenizer(prior, model)
     n, dev = min(n or len(real), len(real), len(train)), next(model.parameters()).device
+    net = net.to(dev).eval()
     codes, _ = tokenize(model, real, flip=0., crop=1.)
     nll = torch.cat([prior.nll(codes[i:i + 64], None if labels is None else labels[i:i + 64]).cpu() for i in range(0, len(codes), 64)]).mean().item()
     sets, feats = rivals(prior, model, train, codes, n, seed, **how), lambda ds: features(net, ds, dev=dev)
@@ -1090,7 +1101,7 @@ def evaluate_prior(
                  prior=weights_hash(prior), tokenizer=prior.tokenizer_hash, libraries={a: version(a) for a in LIBRARIES})
     return dict(nll=nll, bound=isinstance(prior, MaskedPrior), table=compare_sets(f, f_real, k, seed), memory=memory, samples=sets['samples'], about=about)
 
-# %% ../nbs/07_prior.ipynb #01d08262
+# %% ../nbs/07_prior.ipynb #3c0bfdaa
 def prior_report(
     results:list, # of evaluate_prior, one for each network
     name:str, # of the prior
@@ -1135,7 +1146,7 @@ def prior_eval(
     out.mkdir(parents=True, exist_ok=True)
     plain = [dict(nll=r['nll'], bound=r['bound'], sets=r['table'].to_dict('index'), memory=r['memory']['summary'], about=r['about']) for r in results]
     (out/'metrics.json').write_text(json.dumps(dict(prior=str(prior), data=str(data), results=plain), indent=1))
-    (out/'metrics.md').write_text(text := prior_report(results, str(prior)))
+    (out/'metrics.md').write_text(text := prior_report(results, str(prior)), encoding='utf-8')
     some = torch.stack([results[0]['samples'][i] for i in range(min(32, len(results[0]['samples'])))])
     plt.close(picture_rows(some, f'samples of {prior}, seed {seed}', out/'samples.png'))
     closest_pairs(results[0]['memory'], results[0]['samples'], train).savefig(out/'closest.png', dpi=110)

@@ -122,7 +122,7 @@ def main():
         for phase in (1, 2):
             for peer in (False, True):
                 try: row = measure(phase, peer, size, batch, plan, steps, vgg, precision)
-                except torch.OutOfMemoryError: row = {"pictures/s": None, "seconds a step": None, "peak GiB": "more than there is", "parameters, M": None}
+                except torch.cuda.OutOfMemoryError: row = {"pictures/s": None, "seconds a step": None, "peak GiB": "more than there is", "parameters, M": None}
                 if phase == 1:
                     module = make_model(1, peer, size, plan, vgg)
                     done = flops(module, torch.rand(1, 3, size, size)*2 - 1)
@@ -133,7 +133,7 @@ def main():
         for what, change in grow if args.curves else []:
             kw = dict(size=size, batch=batch, plan=plan) | change
             try: row = measure(1, False, steps=steps, vgg=vgg, precision=precision, **kw)
-            except torch.OutOfMemoryError: row = {"pictures/s": None, "seconds a step": None, "peak GiB": "more than there is"}
+            except torch.cuda.OutOfMemoryError: row = {"pictures/s": None, "seconds a step": None, "peak GiB": "more than there is"}
             curves.append({"along": what, "batch": kw["batch"], "size": kw["size"], "n_codes": kw["plan"].get("n_codes", 1024), **row})
             print(curves[-1], flush=True)
     for phase in (1, 2):
