@@ -4,19 +4,19 @@
 
 # %% auto #0
 __all__ = ['STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_PIXELS', 'MAX_BYTES', 'VERSION', 'BLOCK',
-           'PASSING', 'THUMB', 'prepare_cli', 'LUMA', 'LITDATA', 'AvatarError', 'cli', 'demo_style', 'demo_avatar',
-           'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb', 'to_rgb', 'face_box',
-           'find_faces', 'to_square', 'open_picture', 'reason_of', 'judge', 'fingerprint', 'bits', 'read_picture',
-           'printable', 'Source', 'load_file', 'FolderSource', 'read_table', 'TableSource', 'ArchiveSource',
-           'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource', 'open_source', 'checksums', 'AvatarStore',
-           'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'nearest', 'find_twins', 'known_rows',
-           'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report',
-           'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation', 'colour_map', 'cut_out',
-           'augment', 'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path',
-           'AnimeDataModule', 'equal_batches', 'whole_batch']
+           'PASSING', 'THUMB', 'prepare_cli', 'LUMA', 'LITDATA', 'AvatarError', 'cli', 'command_line', 'demo_style',
+           'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb', 'to_rgb',
+           'face_box', 'find_faces', 'to_square', 'open_picture', 'reason_of', 'judge', 'fingerprint', 'bits',
+           'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table', 'TableSource',
+           'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource', 'open_source', 'checksums',
+           'AvatarStore', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'nearest', 'find_twins',
+           'known_rows', 'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs',
+           'report', 'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation', 'colour_map',
+           'cut_out', 'augment', 'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader',
+           'demo_path', 'AnimeDataModule', 'equal_batches', 'whole_batch']
 
 # %% ../nbs/00_data.ipynb #d30ad121
-import base64, ctypes, hashlib, io, json, lzma, multiprocessing, os, pickle, shutil, signal, sys, tarfile, warnings, zipfile, zlib
+import base64, ctypes, hashlib, inspect, io, json, lzma, multiprocessing, os, pickle, shlex, shutil, signal, sys, tarfile, warnings, zipfile, zlib
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -67,13 +67,24 @@ def cli(
         args = vars(parser.parse_args(argv))
         try: print(f(**{k:v for k,v in args.items() if k not in ('pdb', 'xtra')}))
         except AvatarError as e: sys.exit(f"{name}: {e}")
+        except OSError as e: sys.exit(f"{name}: {e.filename or 'a file'}: {e.strerror or e}")
     return run
 
 # %% ../nbs/00_data.ipynb #d5ca6969
+def command_line(
+    start:list, # the command, and its arguments that have no default
+    f, # function behind it
+    given:dict, # its arguments
+) -> str:
+    "The command that calls `f` so: after `start`, each option that is not at its default"
+    changed = {k: given[k] for k,p in inspect.signature(f).parameters.items() if p.default is not p.empty and given[k] != p.default}
+    return shlex.join([*map(str, start), *(word for k,v in changed.items() for word in (f'--{k}', str(v)))])
+
+# %% ../nbs/00_data.ipynb #a213c051
 STYLES = 'adventurer lorelei open-peeps notionists big-smile micah toon-head personas'.split() # CC0 or CC BY
 BACKGROUNDS = 'b6e3f4 c0aede d1d4f9 ffd5dc ffdfbf'.split() # DiceBear's own pastel colours
 
-# %% ../nbs/00_data.ipynb #4311e905
+# %% ../nbs/00_data.ipynb #d4caa550
 def demo_style(
     name:str, # one of STYLES, or any other style of the package dicebear-styles
 ) -> tuple: # (style, credit): a dicebear.Style, and a dict with style, license, license_url, creator, source
@@ -83,7 +94,7 @@ def demo_style(
     return Style(spec), dict(style=name, license=m['license']['name'], license_url=m['license']['url'],
                              creator=m['creator']['name'], source=m['source']['url'])
 
-# %% ../nbs/00_data.ipynb #a213c051
+# %% ../nbs/00_data.ipynb #af586a8b
 def demo_avatar(
     style:Style, # drawing style, from demo_style
     seed:str, # any text; the same text gives the same pixels
@@ -94,7 +105,7 @@ def demo_avatar(
     png = svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(png))).convert('RGB')
 
-# %% ../nbs/00_data.ipynb #af586a8b
+# %% ../nbs/00_data.ipynb #0f4dff84
 def demo_avatars(
     path, # folder to fill; made if missing
     n:int=64, # number of pictures
@@ -113,7 +124,7 @@ def demo_avatars(
     pd.DataFrame(rows).to_csv(path/'manifest.csv', index=False)
     return path
 
-# %% ../nbs/00_data.ipynb #0f4dff84
+# %% ../nbs/00_data.ipynb #b392e269
 def normalize(
     x:Tensor, # uint8, any shape
 ) -> Tensor: # float32 in [-1, 1], same shape
@@ -126,7 +137,7 @@ def to_uint8(
     "From the network's range back to pixels"
     return ((x.float() + 1)*127.5).round().clamp(0, 255).to(torch.uint8)
 
-# %% ../nbs/00_data.ipynb #b392e269
+# %% ../nbs/00_data.ipynb #664d121c
 def show_rows(
     rows:dict, # caption → pictures (n, 3, h, w), uint8 or float in [-1, 1]; the same faces in the same order
     scale:float=1., # inches a picture
@@ -143,7 +154,7 @@ def show_rows(
     if path: fig.savefig(path, dpi=110)
     return fig
 
-# %% ../nbs/00_data.ipynb #664d121c
+# %% ../nbs/00_data.ipynb #72433950
 class Reject(Exception):
     "A picture that is left out: a short reason, the same for all of its kind, and the detail"
     def __init__(self,
@@ -153,7 +164,7 @@ class Reject(Exception):
         super().__init__(reason, detail)
         self.row = dict(reason=reason, detail=detail)
 
-# %% ../nbs/00_data.ipynb #6479abd7
+# %% ../nbs/00_data.ipynb #8bb6db34
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB'))
 
 def to_srgb(
@@ -165,7 +176,7 @@ def to_srgb(
     try: return ImageCms.profileToProfile(im, ImageCms.ImageCmsProfile(io.BytesIO(icc)), SRGB, outputMode='RGB')
     except (ImageCms.PyCMSError, OSError): return im
 
-# %% ../nbs/00_data.ipynb #2a239b89
+# %% ../nbs/00_data.ipynb #49b94b35
 def to_rgb(
     im:Image.Image, # as opened, any mode
     background:str='white', # colour behind transparent pixels: a name or '#rrggbb'
@@ -181,7 +192,7 @@ def to_rgb(
         im = Image.alpha_composite(Image.new('RGBA', im.size, background), im)
     return im if im.mode == 'RGB' else im.convert('RGB')
 
-# %% ../nbs/00_data.ipynb #78f635e2
+# %% ../nbs/00_data.ipynb #1d915bb4
 def face_box(
     faces:list, # (x, y, width, height) of the faces that were found
     size:tuple, # (width, height) of the picture
@@ -194,7 +205,7 @@ def face_box(
     left, top = (int(np.clip(c + d/2 - side/2, 0, s - side)) for c,d,s in ((x, w, size[0]), (y, h, size[1])))
     return left, top, left + side, top + side
 
-# %% ../nbs/00_data.ipynb #1d915bb4
+# %% ../nbs/00_data.ipynb #96079adc
 @lru_cache(maxsize=64)
 def _cascade(path, thread): # OpenCV's detectors are not safe to share between threads
     try: import cv2
@@ -212,7 +223,7 @@ def find_faces(
     "Faces in a picture, by OpenCV's cascade detector (Viola and Jones, 2001). Raises `AvatarError` without OpenCV or the file"
     return list(_cascade(cascade, get_ident()).detectMultiScale(np.asarray(ImageOps.equalize(im.convert('L'))), 1.1, 4))
 
-# %% ../nbs/00_data.ipynb #3bfbd945
+# %% ../nbs/00_data.ipynb #28415926
 FITS = 'pad crop top face'.split()
 
 def to_square(
@@ -227,7 +238,7 @@ def to_square(
     if fit == 'face': im = im.crop(face_box(find_faces(im, cascade), im.size))
     return ImageOps.fit(im, (size, size), Image.BICUBIC, centering=(.5, 0. if fit == 'top' else .5))
 
-# %% ../nbs/00_data.ipynb #af09c77a
+# %% ../nbs/00_data.ipynb #a7fbb6fb
 FORMATS = dict(AVIF='.avif', BMP='.bmp', GIF='.gif', JPEG='.jpg .jpeg .jpe .jfif', MPO='.jpg .jpeg .mpo', PNG='.png .apng', TIFF='.tif .tiff', WEBP='.webp')
 SUFFIXES = sorted({s for f in FORMATS.values() for s in f.split()})
 MAX_PIXELS, MAX_BYTES = 64_000_000, 100_000_000 # 64 million pixels are 8000×8000
@@ -252,7 +263,7 @@ def open_picture(
     if size: im.draft(None, (2*size, 2*size))
     return im
 
-# %% ../nbs/00_data.ipynb #a7fbb6fb
+# %% ../nbs/00_data.ipynb #084fe631
 def reason_of(
     e:Exception, # as raised by Pillow
 ) -> dict: # reason and detail
@@ -264,7 +275,7 @@ def reason_of(
     cut = isinstance(e, EOFError) or any(w in text.lower() for w in ('truncated', 'unexpected end', 'end of file', 'not enough'))
     return dict(reason='truncated' if cut else 'damaged', detail=text)
 
-# %% ../nbs/00_data.ipynb #531ffc21
+# %% ../nbs/00_data.ipynb #5b5cfda1
 def judge(
     small:np.ndarray, # the picture, small, RGB
     was:tuple, # (width, height) as it came
@@ -280,7 +291,7 @@ def judge(
     if std < min_std: raise Reject('nearly uniform', f'standard deviation {std:.1f} of 255')
     if drop_grey and (chroma := np.ptp(small.astype(int), axis=2).mean()) < 3: raise Reject('greyscale', f'channels differ by {chroma:.1f} of 255')
 
-# %% ../nbs/00_data.ipynb #5b5cfda1
+# %% ../nbs/00_data.ipynb #70d43cb3
 def fingerprint(
     im:Image.Image, # RGB; 64×64 is enough
 ) -> dict: # phash and mirror, 64 hexadecimal digits each
@@ -294,7 +305,7 @@ def bits(
     "Hashes as machine words, for counting the bits that differ"
     return np.frombuffer(bytes.fromhex(''.join(hashes)), dtype=np.uint64).reshape(-1, 4)
 
-# %% ../nbs/00_data.ipynb #70d43cb3
+# %% ../nbs/00_data.ipynb #18e4a750
 def read_picture(
     data, # a whole file: bytes, or a function that gives them or raises Reject
     name:str='', # its name, for the suffix
@@ -321,7 +332,7 @@ def read_picture(
     except Reject as e: return dict(row, **e.row), pixels
     return dict(row, sha256=hashlib.sha256(pixels).hexdigest()), pixels
 
-# %% ../nbs/00_data.ipynb #18e4a750
+# %% ../nbs/00_data.ipynb #4f6256f4
 def printable(
     path:str, # perhaps not UTF-8, perhaps with control characters
 ) -> str: # the same where it is harmless
@@ -329,7 +340,7 @@ def printable(
     path = path.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
     return ''.join(c if ord(c) > 31 and ord(c) != 127 else f'\\x{ord(c):02x}' for c in path)
 
-# %% ../nbs/00_data.ipynb #198101da
+# %% ../nbs/00_data.ipynb #8820ae75
 class Source:
     "Pictures by path: `items` (path → stamp), `bad` (rows of what cannot be taken), `other` (suffix → how many files were no pictures), `known` (a table with a column path, or None)"
     def __init__(self): self.items, self.bad, self.other, self.known = {}, [], Counter(), None
@@ -356,7 +367,7 @@ class Source:
         for path in self.items:
             if path in paths: yield path, None
 
-# %% ../nbs/00_data.ipynb #b1609929
+# %% ../nbs/00_data.ipynb #171637c8
 def _stamp(st): return f'{st.st_size}:{st.st_mtime_ns}'
 
 def load_file(
@@ -374,7 +385,7 @@ def load_file(
     if stamp and not stamp == _stamp(st) == _stamp(after): raise Reject('changed', 'while pictures were being read')
     return data
 
-# %% ../nbs/00_data.ipynb #8820ae75
+# %% ../nbs/00_data.ipynb #cebb02e0
 class FolderSource(Source):
     "Pictures in a folder, at every depth; columns of a `manifest.csv` in it travel along"
     def __init__(self, src):
@@ -398,7 +409,7 @@ class FolderSource(Source):
 
     def load(self, path): return load_file(os.path.join(self.src, path), self.items[path])
 
-# %% ../nbs/00_data.ipynb #1ace724b
+# %% ../nbs/00_data.ipynb #864e57ac
 def read_table(
     file, # .csv or .parquet
 ) -> pd.DataFrame: # all columns as text
@@ -420,7 +431,7 @@ class TableSource(Source):
             else: self.add(path, _stamp(st), any_suffix=True)
     def load(self, path): return load_file(self.src/path, self.items[path])
 
-# %% ../nbs/00_data.ipynb #cebb02e0
+# %% ../nbs/00_data.ipynb #4802e215
 class ArchiveSource(Source):
     "What archives have in common"
     def check(self, 
@@ -459,7 +470,7 @@ class ZipSource(ArchiveSource):
         try: return self._zip(os.getpid()).read(self.infos[path])
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as e: raise Reject('damaged in archive', ' '.join(str(e).split()) or type(e).__name__) from None
 
-# %% ../nbs/00_data.ipynb #864e57ac
+# %% ../nbs/00_data.ipynb #53b1f66c
 @contextmanager
 def open_tar(
     src, # .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst
@@ -491,7 +502,7 @@ class TarSource(ArchiveSource):
                 if path in paths and self.items[path] == f'{m.size}:{m.mtime}:{m.offset}':
                     yield path, t.extractfile(m).read()
 
-# %% ../nbs/00_data.ipynb #4802e215
+# %% ../nbs/00_data.ipynb #6031c636
 class HubSource(Source):
     "Pictures in the image column of a Hugging Face dataset, all splits; columns of text and numbers travel along"
     def __init__(self, src):
@@ -516,7 +527,7 @@ class HubSource(Source):
         if not cell: raise Reject('missing', 'no picture in this row')
         return cell['bytes'] or load_file(cell['path'])
 
-# %% ../nbs/00_data.ipynb #53b1f66c
+# %% ../nbs/00_data.ipynb #18b2082c
 class DemoSource(Source):
     "Demo avatars, drawn when they are read; `demo`, `demo:N` or `demo:N:SEED`"
     def __init__(self, src, size=256):
@@ -533,7 +544,7 @@ class DemoSource(Source):
         demo_avatar(self.styles[i % len(STYLES)][0], f'{self.seed}-{i}', self.size).save(png, 'PNG', compress_level=1)
         return png.getvalue()
 
-# %% ../nbs/00_data.ipynb #6031c636
+# %% ../nbs/00_data.ipynb #bf3551da
 def open_source(
     src:str, # folder, .zip, .tar(.gz/.bz2/.xz/.zst), .csv or .parquet with a column path, hf:owner/name, folder of datasets.save_to_disk, demo, demo:N, demo:N:SEED
     size:int=256, # side in pixels, for demo avatars
@@ -554,7 +565,7 @@ def _open_source(p, src, low, size):
     if '.tar' in Path(low).suffixes or low.endswith(('.tgz', '.txz', '.tbz2', '.tzst')): return TarSource(p)
     raise AvatarError(f"{src} is no source of pictures; give a folder, .zip, .tar, .tar.gz, .tar.xz, .tar.zst, .csv, .parquet, hf:owner/name or demo")
 
-# %% ../nbs/00_data.ipynb #4c3b38d3
+# %% ../nbs/00_data.ipynb #444592cc
 VERSION, BLOCK = 2, 2**24 # bytes that share a checksum
 
 def checksums(
@@ -567,7 +578,7 @@ def checksums(
             return hashlib.sha256(f.read(BLOCK)).hexdigest()
     with ThreadPoolExecutor(os.cpu_count()) as pool: return list(pool.map(one, range(0, os.path.getsize(file), BLOCK)))
 
-# %% ../nbs/00_data.ipynb #dd8135d1
+# %% ../nbs/00_data.ipynb #b6aa7525
 class AvatarStore(Dataset):
     "Prepared pictures on disk, memory-mapped; raises `AvatarError` where `path` is not a store, or a damaged one"
     def __init__(self,
@@ -601,14 +612,14 @@ class AvatarStore(Dataset):
 
 _TEXT = {k: str for k in 'path sha256 phash mirror stamp key reason detail twin'.split()} # columns that stay text even where all are digits
 
-# %% ../nbs/00_data.ipynb #272cc171
+# %% ../nbs/00_data.ipynb #c452976c
 def check_size(
     size:int, # side in pixels
 ):
     "The encoder halves a picture up to four times, so its side must be a multiple of 16"
     if size < 16 or size % 16: raise AvatarError(f"size {size} is not a multiple of 16; the nearest is {max(16, round(size/16)*16)}")
 
-# %% ../nbs/00_data.ipynb #c452976c
+# %% ../nbs/00_data.ipynb #55328d6d
 class Journal:
     "Rows and pixels of what was decoded so far, in a folder; `rows` is path → row, with the place of its pixels in `row['at']`"
     def __init__(self,
@@ -637,7 +648,7 @@ class Journal:
 
     def close(self): self.pixels_file.close(); self.log.close()
 
-# %% ../nbs/00_data.ipynb #a58a678f
+# %% ../nbs/00_data.ipynb #a22157a5
 @patch
 def add(self:Journal,
     row:dict, # with its path
@@ -661,7 +672,7 @@ def pixels(self:Journal,
 def _write(f, data): # a nearly full disk may take a part of it
     while data: data = data[f.write(data):]
 
-# %% ../nbs/00_data.ipynb #a22157a5
+# %% ../nbs/00_data.ipynb #0ed8423c
 def _helper(f, conn, shared):
     libc = ctypes.CDLL(None)
     libc.prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG: whoever kills the parent kills us
@@ -680,7 +691,7 @@ def _answer(conn, shared):
     text, sizes = conn.recv()
     return pickle.loads(text, buffers=[shared[:n] for n in sizes])
 
-# %% ../nbs/00_data.ipynb #3e14abaf
+# %% ../nbs/00_data.ipynb #918e7e3d
 @contextmanager
 def helpers(
     f, # function of one item that can be pickled; so must be its results
@@ -710,7 +721,7 @@ def helpers(
         while not idle.empty(): idle.get()[0].close()
         for p in running: p.kill(), p.join() # whatever they do now, nobody waits for it
 
-# %% ../nbs/00_data.ipynb #9fb4dc7f
+# %% ../nbs/00_data.ipynb #3663e0ce
 def in_order(
     f, # function of one item
     items, # iterator
@@ -725,7 +736,7 @@ def in_order(
             if len(ahead) > 4*n: yield ahead.popleft().result()
         while ahead: yield ahead.popleft().result()
 
-# %% ../nbs/00_data.ipynb #d7ea5425
+# %% ../nbs/00_data.ipynb #65d61958
 def decode_all(
     source:Source, # where from
     paths:set, # which
@@ -742,7 +753,7 @@ def decode_all(
             work.add(row, pixels)
             bar.update()
 
-# %% ../nbs/00_data.ipynb #113ef25d
+# %% ../nbs/00_data.ipynb #6f78da7d
 def nearest(
     a:np.ndarray, # (n, 4) hashes
     b:np.ndarray, # (m, 4) hashes
@@ -755,7 +766,7 @@ def nearest(
         best, at = np.where(d < best, d, best), np.where(d < best, i + s, at)
     return best, at
 
-# %% ../nbs/00_data.ipynb #0452a0c1
+# %% ../nbs/00_data.ipynb #75a95a5e
 def find_twins(
     rows:list, # rows with sha256, phash and mirror; the first of each set of twins stays
     near:int=16, # bits of 256 that may differ; -1: compare pixels only
@@ -777,7 +788,7 @@ def find_twins(
             else: stay.append(i); first[rows[i]['sha256']] = i
     return twins
 
-# %% ../nbs/00_data.ipynb #69964d95
+# %% ../nbs/00_data.ipynb #0d68ccf9
 PASSING = 'vanished', 'changed', 'no access' # reasons that another run may not find again
 
 def known_rows(
@@ -794,7 +805,7 @@ def known_rows(
         rows |= {r['path']: r for r in lost if not r['twin'] or r['twin'] in rows}
     return rows | {p: dict(r, home='work') for p,r in work.rows.items() if same(r)}
 
-# %% ../nbs/00_data.ipynb #85dcdf62
+# %% ../nbs/00_data.ipynb #1f3a2e96
 def sort_out(
     rows:list, # of all pictures that were listed and read
     old, # AvatarStore or None
@@ -814,7 +825,7 @@ def sort_out(
                 if d <= max(near, 0): r['key'] = gone[i]['key']
     return rows
 
-# %% ../nbs/00_data.ipynb #0d68ccf9
+# %% ../nbs/00_data.ipynb #ecdce588
 def write_store(
     part:Path, # folder to write; what is there is removed
     rows:list, # from sort_out
@@ -839,7 +850,7 @@ def write_store(
     sums = {f: checksums(part/f) for f in ('images.npy', 'manifest.csv', 'rejects.csv', 'rejects.npy')}
     (part/'info.json').write_text(json.dumps(dict(version=VERSION, n=len(kept), options=options, other=dict(sorted(source.other.items())), checksums=sums), indent=1))
 
-# %% ../nbs/00_data.ipynb #b13503d2
+# %% ../nbs/00_data.ipynb #98e2fc4b
 THUMB = 64 # side of the thumbnails of rejected pictures
 
 def _write_npy(file, pictures, n, size):
@@ -849,7 +860,7 @@ def _write_npy(file, pictures, n, size):
         f.flush()
         os.fsync(f.fileno())
 
-# %% ../nbs/00_data.ipynb #ecdce588
+# %% ../nbs/00_data.ipynb #7f9865f9
 def pixels_of(
     row:dict, # from known_rows
     old, # AvatarStore or None
@@ -870,7 +881,7 @@ def _row(file, i): # read, not mapped: pages of a mapped file count as memory
         f.seek(i*nb, 1)
         return np.frombuffer(f.read(nb), dtype=np.uint8).reshape(shape[1:])
 
-# %% ../nbs/00_data.ipynb #d1ecde78
+# %% ../nbs/00_data.ipynb #853c4896
 def _img(data, kind): return Img(src=f'data:image/{kind};base64,{base64.b64encode(data).decode()}', style='max-width:100%')
 
 def contact_sheet(
@@ -896,7 +907,7 @@ def size_histogram(
     ends = Div(Span(f'{edges[0]} pixels'), Span('shorter side as it came'), Span(f'{edges[-1] - 1} pixels'), style='display:flex;justify-content:space-between')
     return Div(bars, ends)
 
-# %% ../nbs/00_data.ipynb #7f9865f9
+# %% ../nbs/00_data.ipynb #ee73fe45
 def _some(n, most): return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
 
 def duplicate_pairs(
@@ -911,7 +922,7 @@ def duplicate_pairs(
     pairs = [np.concatenate([thumbs[t], small(store.images[place[w]])], 1) for t,w in zip(dup.thumb, dup.twin)]
     return np.stack(pairs) if pairs else np.zeros((0, THUMB, 2*THUMB, 3), np.uint8)
 
-# %% ../nbs/00_data.ipynb #91e23ef0
+# %% ../nbs/00_data.ipynb #0ee770cc
 def _section(reason, rows, thumbs):
     seen = rows[rows.thumb >= 0]
     items = [Li(Code(r.path), ' ', r.detail) for r in rows.iloc[_some(len(rows), 12)].itertuples()]
@@ -932,7 +943,7 @@ def report(
     opts = ', '.join(f'{k} {v}' for k,v in store.info['options'].items() if v != '')
     return to_xml(Div(*body, P(f'Options: {opts}'), style='font-family:sans-serif;max-width:60em;margin:auto'))
 
-# %% ../nbs/00_data.ipynb #ee73fe45
+# %% ../nbs/00_data.ipynb #37a09554
 @contextmanager
 def only_one(
     dst:Path, # folder of a store
@@ -958,7 +969,7 @@ def swap(
     new.rename(dst)
     shutil.rmtree(old, ignore_errors=True)
 
-# %% ../nbs/00_data.ipynb #0ee770cc
+# %% ../nbs/00_data.ipynb #bc5e1652
 def check_options(
     options:dict, # of prepare
     near:int, # of prepare
@@ -986,7 +997,7 @@ def open_old(
         if (was := old.info['options'].get(k)) != v: raise AvatarError(f"{dst} exists already, with {k} {was}, not {v}; give the same options, or choose another name for the store")
     return old
 
-# %% ../nbs/00_data.ipynb #9ea68893
+# %% ../nbs/00_data.ipynb #aaae0777
 def _build(source, old, work, options, near):
     decode_all(source, set(source.items) - set(known_rows(source, old, work)), work, {k:v for k,v in options.items() if k != 'near'})
     known = known_rows(source, old, work)
@@ -1001,7 +1012,7 @@ def _build(source, old, work, options, near):
     write_store(work.path/'store', rows, partial(pixels_of, old=old, work=work), options, source)
     (work.path/'store'/'report.html').write_text('<!doctype html><meta charset="utf-8"><title>Prepared pictures</title>\n' + report(AvatarStore(work.path/'store', check=False)), encoding='utf-8')
 
-# %% ../nbs/00_data.ipynb #37a09554
+# %% ../nbs/00_data.ipynb #4f064e08
 def prepare(
     src:str, # folder, .zip, .tar(.gz/.xz/.zst), .csv or .parquet with a column path, hf:owner/name, demo or demo:N
     dst:str, # folder of the store; one that exists is brought up to date: only what is new or changed is decoded, what is gone leaves
@@ -1030,10 +1041,10 @@ def prepare(
         shutil.rmtree(work.path)
     return AvatarStore(dst, check=False)
 
-# %% ../nbs/00_data.ipynb #bc5e1652
+# %% ../nbs/00_data.ipynb #0122069f
 prepare_cli = cli(prepare, 'anime_vq_prepare')
 
-# %% ../nbs/00_data.ipynb #267c09e4
+# %% ../nbs/00_data.ipynb #94754453
 def in_validation(
     key:str, # of a picture, as in the manifest
     val_frac:float=.2, # part held out, on average
@@ -1043,7 +1054,7 @@ def in_validation(
     h = hashlib.blake2b(f'{seed}:{key}'.encode(), digest_size=8).digest()
     return int.from_bytes(h, 'big')/2**64 < val_frac
 
-# %% ../nbs/00_data.ipynb #b506a8d3
+# %% ../nbs/00_data.ipynb #52366841
 LUMA = torch.tensor([.2989, .587, .114])
 
 def colour_map(
@@ -1055,7 +1066,7 @@ def colour_map(
     S = s*torch.eye(3) + (1 - s)*LUMA.expand(3, 3)
     return c*b*S, ((1 - c)*b)[:,0]*m[:,None]
 
-# %% ../nbs/00_data.ipynb #3c42959c
+# %% ../nbs/00_data.ipynb #4dbc1c20
 def cut_out(
     x:Tensor, # float (b, 3, h, w)
     side:Tensor, # (b,), part of height and width that stays, above 0 to 1
@@ -1068,7 +1079,7 @@ def cut_out(
     A[:,:,2] = (1 - side)[:,None]*(2*at - 1) # anywhere that stays inside
     return F.grid_sample(x, F.affine_grid(A.to(x), x.shape, align_corners=False), padding_mode='border', align_corners=False)
 
-# %% ../nbs/00_data.ipynb #4dbc1c20
+# %% ../nbs/00_data.ipynb #08cf71ba
 def augment(
     x:Tensor, # uint8 (b, 3, h, w)
     flip:float=.5, # probability of a horizontal flip
@@ -1086,7 +1097,7 @@ def augment(
         torch.addmm(o[0]/127.5 - 1, A[0]/127.5, p, out=y[i].flatten(1)).clamp_(-1, 1) # jittered and normalised
     return y
 
-# %% ../nbs/00_data.ipynb #08cf71ba
+# %% ../nbs/00_data.ipynb #32bfd431
 class AvatarDataset(Dataset):
     "Some pictures of a store, as float32 (3, size, size) in [-1, 1]; a `DataLoader` needs `collate_fn=whole_batch`"
     def __init__(self,
@@ -1104,7 +1115,7 @@ class AvatarDataset(Dataset):
         x = torch.from_numpy(self.store.images[idx]).permute(0, 3, 1, 2).contiguous()
         return self.tfm(x) if self.seed is None else self.tfm(x, seeds=[(self.seed << 40) + p for p in places])
 
-# %% ../nbs/00_data.ipynb #32bfd431
+# %% ../nbs/00_data.ipynb #c704e051
 class TrainSampler(DistributedSampler):
     "Places of training pictures, shuffled anew in each epoch. Ranks share each batch: two of them with `b` pictures see what one with `2*b` would see"
     def __init__(self,
@@ -1126,7 +1137,7 @@ class TrainSampler(DistributedSampler):
             start = (k*self.num_replicas + self.rank)*self.b
             yield from (e*self.n + order[start:start + self.b]).tolist()
 
-# %% ../nbs/00_data.ipynb #c704e051
+# %% ../nbs/00_data.ipynb #9dad0df8
 LITDATA = 'litdata.json'
 
 def _lit():
@@ -1153,7 +1164,7 @@ def to_litdata(
     (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed)))
     return dst
 
-# %% ../nbs/00_data.ipynb #ba8c0b22
+# %% ../nbs/00_data.ipynb #5efafcda
 def _augmentation(hp): return partial(augment, flip=hp.flip, jitter=hp.jitter, crop=hp.crop)
 
 def _streamed(x, tfm): return tfm(torch.as_tensor(x).permute(2, 0, 1)[None])[0]
@@ -1177,7 +1188,7 @@ def litdata_loader(
     "A loader that knows litdata's ranks and workers"
     return _lit().StreamingDataLoader(ds, batch_size=batch_size, **kw)
 
-# %% ../nbs/00_data.ipynb #5efafcda
+# %% ../nbs/00_data.ipynb #563930f7
 def demo_path(
     root:str, # folder for demo data
     n:int, # number of pictures
@@ -1187,7 +1198,7 @@ def demo_path(
     "Where the store of these demo avatars belongs"
     return Path(root)/f'demo-{n}-{size}px-seed{seed}'
 
-# %% ../nbs/00_data.ipynb #dc69066d
+# %% ../nbs/00_data.ipynb #c526b460
 class AnimeDataModule(L.LightningDataModule):
     "Avatars in batches of float32 (b, 3, size, size) in [-1, 1], split by content; raises `AvatarError` for data that cannot be served"
     def __init__(self,
@@ -1209,14 +1220,14 @@ class AnimeDataModule(L.LightningDataModule):
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
 
-# %% ../nbs/00_data.ipynb #31167573
+# %% ../nbs/00_data.ipynb #38beedff
 @patch(as_prop=True)
 def store_path(self:AnimeDataModule) -> Path:
     "Where the store lies, or will lie"
     hp = self.hparams
     return demo_path(hp.root, hp.n_demo, hp.size, hp.seed) if hp.data == 'demo' else Path(hp.data)
 
-# %% ../nbs/00_data.ipynb #c526b460
+# %% ../nbs/00_data.ipynb #fc6f88f1
 @patch
 def prepare_data(self:AnimeDataModule):
     "Draw and prepare the demo avatars, where they are asked for and not there yet"
@@ -1225,14 +1236,14 @@ def prepare_data(self:AnimeDataModule):
     with only_one(dst.with_name(dst.name + '-demo'), wait=True):
         if not dst.exists(): prepare(f'demo:{hp.n_demo}:{hp.seed}', dst, hp.size, near=0)
 
-# %% ../nbs/00_data.ipynb #38beedff
+# %% ../nbs/00_data.ipynb #d9493ae4
 def _open(hp, path):
     "Training and validation set of a store"
     store = AvatarStore(path)
     val = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
     return store.size, AvatarDataset(store, np.flatnonzero(~val), _augmentation(hp), hp.seed), AvatarDataset(store, np.flatnonzero(val))
 
-# %% ../nbs/00_data.ipynb #381bc6f1
+# %% ../nbs/00_data.ipynb #6bf946e5
 @patch
 def setup(self:AnimeDataModule,
     stage:str=None, # Lightning's; all stages are alike
@@ -1249,7 +1260,7 @@ def setup(self:AnimeDataModule,
     if len(self.val_ds) < self.ranks[1]:
         raise AvatarError(f"{len(self.val_ds)} of {len(self.train_ds) + len(self.val_ds)} pictures are held out with val_frac {hp.val_frac}, and each process needs one; set a larger --data.val_frac, or give more pictures")
 
-# %% ../nbs/00_data.ipynb #d9493ae4
+# %% ../nbs/00_data.ipynb #ec6c220a
 @patch(as_prop=True)
 def ranks(self:AnimeDataModule) -> tuple: # (rank of this process, number of processes)
     "Which part of the data is ours"
@@ -1265,7 +1276,7 @@ def equal_batches(
     while rest and part % batch_size == 0: batch_size += 1
     return batch_size
 
-# %% ../nbs/00_data.ipynb #a07df23e
+# %% ../nbs/00_data.ipynb #d31bedb0
 def whole_batch(
     batch, # from an AvatarDataset, which gives whole batches, or a list of pictures
 ) -> Tensor: # (b, 3, size, size)

@@ -6,9 +6,9 @@
 __all__ = ['FEW', 'LIBRARIES', 'QUALITIES', 'Comparison', 'eval_cli', 'reconstruct_cli', 'load_checkpoint', 'load_model',
            'held_out', 'frechet_distance', 'kid', 'neighbours', 'nearest', 'SetDistance', 'FromPixels', 'frechet',
            'VGGFeatures', 'features', 'DINOFeatures', 'dino_features', 'EachPicture', 'make_metrics', 'update_metrics',
-           'picture_bytes', 'weights_hash', 'speed', 'measure', 'read_metrics', 'evaluate', 'code_picture',
-           'find_quality', 'code_batch', 'evaluate_codec', 'extremes', 'error_map', 'plot_faces', 'plot_where',
-           'reconstructed', 'comparison_table', 'compare', 'grid_side', 'position_counts', 'usual_grid',
+           'picture_bytes', 'weights_hash', 'speed', 'measure', 'read_metrics', 'evaluate', 'picture_file',
+           'code_picture', 'find_quality', 'code_batch', 'evaluate_codec', 'extremes', 'error_map', 'plot_faces',
+           'plot_where', 'reconstructed', 'comparison_table', 'compare', 'grid_side', 'position_counts', 'usual_grid',
            'code_pictures', 'show_codebook', 'position_entropy', 'plot_positions', 'codes_at', 'code_patches',
            'as_markdown', 'compare_rows', 'table_rows', 'table_markdown', 'figure_img', 'report_page', 'write_eval',
            'eval_run', 'eval_command', 'given_pictures', 'reconstruct', 'code_weights', 'draw_codes', 'interpolate']
@@ -16,10 +16,12 @@ __all__ = ['FEW', 'LIBRARIES', 'QUALITIES', 'Comparison', 'eval_cli', 'reconstru
 # %% ../nbs/06_eval.ipynb #b05a5ecf
 import base64, hashlib, inspect, json, math, time, warnings
 from collections import namedtuple
-from functools import partial
+from datetime import date
+from functools import cache, partial
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from io import BytesIO, StringIO
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -41,10 +43,11 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import AvatarDataset, AvatarError, AvatarStore, SUFFIXES, cli, in_validation, load_file, normalize, open_source, read_picture, show_rows, to_uint8, whole_batch
+from .data import AvatarDataset, AvatarError, AvatarStore, SUFFIXES, cli, command_line, in_validation, load_file, normalize, open_source, read_picture, show_rows, to_uint8, whole_batch
 from .decoder import VQVAE
 from .losses import PerceptualLoss
 from .quantizer_ema import CodebookUsage, plot_usage
+from .train import commit, hardware
 
 # %% ../nbs/06_eval.ipynb #39fc5921
 def load_checkpoint(
@@ -59,7 +62,8 @@ def load_checkpoint(
 
 def load_model(
     path, # run folder, save_pretrained folder, .ckpt file, or a name on the Hub such as 'owner/name'
-) -> VQVAE: # in eval mode, on the GPU if there is one
+    device:str='', # where to; '': the GPU if there is one
+) -> VQVAE: # in eval mode
     "Load a trained model; raises `AvatarError` where there is none"
     p = Path(path)
     try:
@@ -70,7 +74,7 @@ def load_model(
     except Exception as e: # hub, pickle, zip and safetensors each have their own errors
         raise AvatarError(f"no model could be loaded from {path} ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}); "
                           "give a run's folder, its pretrained folder, a .ckpt file, or a name on the Hugging Face Hub") from None
-    return model.eval().to('cuda' if torch.cuda.is_available() else 'cpu')
+    return model.eval().to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
 
 # %% ../nbs/06_eval.ipynb #6b3dc1cb
 def held_out(
@@ -199,11 +203,10 @@ class VGGFeatures(nn.Module):
         perc:PerceptualLoss, # whose network it is
     ):
         super().__init__()
-        self.perc, self.name = perc, f"VGG16 relu5_3, {perc.name.partition('(')[2].rstrip(')') or 'torchvision'}"
+        self.net, self.name = perc._net[0], f"VGG16 relu5_3, {perc.name.partition('(')[2].rstrip(')') or 'torchvision'}"
 
     def forward(self, x):
-        net = self.perc._net[0]
-        return net.net(net.scaling_layer(x))[-1].mean((2, 3))
+        return self.net.net(self.net.scaling_layer(x))[-1].mean((2, 3))
 
 @torch.no_grad()
 def features(
@@ -338,6 +341,7 @@ def measure(
         sha.update(picture_bytes(x))
         where = where + (x_rec - x).abs().mean(1).sum(0).cpu()
     metrics, about = read_metrics(ms, len(ds), seed)
+    if isinstance(perc, PerceptualLoss): about['perceptual'] = {perc.name: weights_hash(VGGFeatures(perc))}
     about = dict(pictures=len(ds), size=where.shape[-1], reference=sha.hexdigest()[:16], libraries={k: version(k) for k in LIBRARIES}, resize_for_frechet=resize, **about)
     return dict(metrics=metrics, about=about, scores=ms[perc.name if perc else 'L1'].each.cpu(), where=where/len(ds))
 
@@ -386,14 +390,23 @@ def evaluate(
 # %% ../nbs/06_eval.ipynb #680522a3
 QUALITIES = dict(JPEG=(1, 95), WebP=(0, 100))
 
+def picture_file(
+    x:Tensor, # uint8 (3, h, w)
+    codec:str, # 'JPEG' or 'WebP'
+    quality:int, # see QUALITIES
+) -> BytesIO: # at its end, so that tell() is its size in bytes
+    "A picture as a file"
+    file = BytesIO()
+    to_pil_image(x.cpu()).save(file, codec, quality=quality, optimize=True)
+    return file
+
 def code_picture(
     x:Tensor, # uint8 (3, h, w)
     codec:str, # 'JPEG' or 'WebP'
     quality:int, # see QUALITIES
 ) -> tuple: # (bits, picture): size of the file, and uint8 (3, h, w) as read back
     "A picture through a file"
-    file = BytesIO()
-    to_pil_image(x.cpu()).save(file, codec, quality=quality, optimize=True)
+    file = picture_file(x, codec, quality)
     return 8*file.tell(), pil_to_tensor(Image.open(file).convert('RGB'))
 
 def find_quality(
@@ -402,7 +415,7 @@ def find_quality(
     bits:float, # a picture
 ) -> tuple: # (quality, bits): the mean size of a file at that quality, above the given bits only if the lowest quality is
     "The best quality that fits"
-    mean = lambda q: sum(code_picture(to_uint8(x), codec, q)[0] for x in ds)/len(ds)
+    mean = cache(lambda q: sum(8*picture_file(to_uint8(x), codec, q).tell() for x in tqdm(ds, desc=f'{codec} at {q}', delay=2, leave=False))/len(ds))
     low, high = QUALITIES[codec]
     while low < high:
         mid = (low + high + 1)//2
@@ -463,9 +476,10 @@ def plot_faces(
             x = ds[i][None]
             x_rec = rec(x).cpu()
             ax.imshow(make_grid(to_uint8(torch.cat([x, x_rec, error_map(x, x_rec)])), 3, 1, pad_value=255).permute(1, 2, 0))
-            ax.set_title(f'{rank}, {what} {scores[name][i]:.3f}', fontsize=7, pad=2)
+            ax.set_title(f'{rank}: {scores[name][i]:.3f}', fontsize=7, pad=2)
         row[0].text(-.02, .5, name, fontsize=8, rotation=90, ha='right', va='center', transform=row[0].transAxes)
     for ax in axs.flat: ax.axis('off')
+    fig.suptitle(f'{what}, the larger the worse', fontsize=8)
     return fig
 
 # %% ../nbs/06_eval.ipynb #054aa0e3
@@ -519,11 +533,11 @@ def compare(
     results = {k: evaluate(m, ds, full=True, **kw) for k,m in models.items()}
     recs = {k: partial(reconstructed, m) for k,m in models.items()}
     dev = next(next(iter(models.values())).parameters()).device
-    for bits in sorted({r['metrics']['bits'] for r in results.values()}):
-        for codec in codecs:
-            quality, r = evaluate_codec(codec, ds, bits, dev=dev, **kw)
-            results[f'{codec} quality {quality}'] = r
-            recs[f'{codec} quality {quality}'] = partial(code_batch, codec=codec, quality=quality)
+    budgets = sorted({r['metrics']['bits'] for r in results.values()})
+    for bits,codec in product(budgets, codecs):
+        quality, r = evaluate_codec(codec, ds, bits, dev=dev, **kw)
+        name = f'{codec} quality {quality}' + (f' for {bits:.0f} bits' if len(budgets) > 1 else '')
+        results[name], recs[name] = r, partial(code_batch, codec=codec, quality=quality)
     faces = plot_faces(ds, recs, {k: r['scores'] for k,r in results.items()}, each, perc.name if perc else 'L1')
     return Comparison(comparison_table(results), results, faces, plot_where({k: r['where'] for k,r in results.items()}))
 
@@ -771,6 +785,7 @@ def eval_run(
 ) -> str: # the report
     "Measure trained models on held-out pictures, and compare them. Raises `AvatarError`"
     names = [str(c) for c in ([ckpt] if isinstance(ckpt, (str, Path)) else ckpt)]
+    command = command_line(['anime_vq_eval', *(word for c in names for word in ('--ckpt', c)), '--data', data], eval_run, locals())
     if twice := [c for c in names if names.count(c) > 1]: raise AvatarError(f"{twice[0]} is given twice")
     for k,v in dict(batch_size=batch_size, each=each).items():
         if v < 1: raise AvatarError(f"{k} is {v}; it must be 1 or more")
@@ -778,8 +793,11 @@ def eval_run(
     if not models: raise AvatarError("there is no model to measure; give one with --ckpt")
     ds = held_out(data, next(iter(models.values())).size, split, val_frac, seed)
     nets = ([] if fid == 'none' else [fid]) + ([] if dino == 'none' else [dino_features(dino)])
-    c = compare(models, ds, None if lpips == 'none' else PerceptualLoss(lpips), nets, batch_size, () if codecs == 'none' else tuple(codecs.split(',')), each)
-    return f'{write_eval(c, models, ds, str(data), Path(out), split=split)}\nWritten to {out}, the pictures in {Path(out)/"report.html"}'
+    perc = None if lpips == 'none' else PerceptualLoss(lpips)
+    Path(out).mkdir(parents=True, exist_ok=True) # before the long work
+    c = compare(models, ds, perc, nets, batch_size, () if codecs == 'none' else tuple(codecs.split(',')), each)
+    made = dict(command=command, commit=commit(), date=date.today().isoformat(), hardware=hardware())
+    return f'{write_eval(c, models, ds, str(data), Path(out), split=split, **made)}\nWritten to {out}, the pictures in {Path(out)/"report.html"}'
 
 # %% ../nbs/06_eval.ipynb #3a9f6c3e
 @delegates(eval_run, but=['ckpt', 'data'])

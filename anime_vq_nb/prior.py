@@ -7,9 +7,10 @@ __all__ = ['Tokens', 'PRIORS', 'sample_cli', 'prior_eval_cli', 'Block', 'Transfo
            'evaluating', 'mask_schedule', 'random_mask', 'MaskedPrior', 'halton', 'halton_order', 'confidence',
            'ARPrior', 'tokenizer_hash', 'check_tokenizer', 'load_prior', 'random_views', 'tokenize', 'save_tokens',
            'load_tokens', 'classes_of', 'TokenDataModule', 'TokenDataset', 'PriorModel', 'decode_all', 'picture_rows',
-           'Dreams', 'PriorRun', 'prior_callbacks', 'PriorCLI', 'prior_cli', 'class_id', 'load_pair', 'dream', 'sample',
-           'Decoded', 'Mirrored', 'rivals', 'compare_sets', 'memorised', 'plot_memory', 'closest_pairs',
-           'evaluate_prior', 'prior_report', 'prior_eval']
+           'Dreams', 'PriorRun', 'prior_callbacks', 'PriorCLI', 'prior_cli', 'class_id', 'load_pair', 'dream',
+           'save_pictures', 'sample', 'Decoded', 'Mirrored', 'rivals', 'compare_sets', 'memorised', 'plot_memory',
+           'closest_pairs', 'through', 'held_out_nll', 'evaluate_prior', 'prior_report', 'judging_pictures',
+           'prior_eval', 'write_prior_eval']
 
 # %% ../nbs/07_prior.ipynb #0c1c325a
 import hashlib, inspect, json, math, os, shlex, sys, time
@@ -36,16 +37,17 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, cli, cut_out, in_validation, only_one, show_rows, to_uint8, whole_batch
+from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, cli, command_line, cut_out, in_validation, only_one, show_rows, to_uint8, whole_batch
 from .decoder import VQVAE, Pretrained
-from .eval import LIBRARIES, VGGFeatures, code_weights, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, table_markdown, weights_hash
+from .eval import LIBRARIES, VGGFeatures, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, table_markdown, weights_hash
 from .losses import PerceptualLoss
 from .train import Averaging, RunOptions, SaveOnStop, TrainCLI, add_help, commit, hardware, log_figure, run_cli, warmup_cosine
 
-# %% ../nbs/07_prior.ipynb #cd496e5c
+# %% ../nbs/07_prior.ipynb #7048a171
 class Block(nn.Module):
     "Attention, then an MLP, each after a norm and added to its input, (b, n, dim) → same shape. Raises `AvatarError`"
     def __init__(self,
@@ -64,7 +66,7 @@ class Block(nn.Module):
         x = x + self.dropout(self.attend(self.norm1(x), cache, at))
         return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)))))
 
-# %% ../nbs/07_prior.ipynb #7048a171
+# %% ../nbs/07_prior.ipynb #92a79329
 @patch
 def attend(self:Block,
     x:Tensor, # (b, n, dim)
@@ -80,7 +82,7 @@ def attend(self:Block,
     y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal and at == 0, dropout_p=p)
     return self.proj(y.transpose(1, 2).flatten(2))
 
-# %% ../nbs/07_prior.ipynb #8be55e82
+# %% ../nbs/07_prior.ipynb #95fc959a
 class Transformer(nn.Module):
     "Codes (b, n) → scores of the code at each place (b, n, n_codes). Raises `AvatarError` for settings that make no sense"
     def __init__(self,
@@ -105,7 +107,7 @@ class Transformer(nn.Module):
             if p.ndim == 2: nn.init.normal_(p, std=.02/math.sqrt(2*depth) if 'proj' in name or 'down' in name else .02)
             elif 'norm' not in name: nn.init.zeros_(p)
 
-# %% ../nbs/07_prior.ipynb #95fc959a
+# %% ../nbs/07_prior.ipynb #7af12e11
 @patch
 def forward(self:Transformer,
     tokens:Tensor, # (b, n), integers
@@ -122,7 +124,7 @@ def forward(self:Transformer,
     for i,block in enumerate(self.blocks): x = block(x, None if cache is None else cache[i], at)
     return self.head(self.norm(x))
 
-# %% ../nbs/07_prior.ipynb #7af12e11
+# %% ../nbs/07_prior.ipynb #7816e6c3
 @patch
 def make_cache(self:Transformer,
     b:int, # rows
@@ -132,7 +134,7 @@ def make_cache(self:Transformer,
     heads = self.blocks[0].heads
     return self.place.weight.new_empty(len(self.blocks), 2, b, heads, length, dim//heads)
 
-# %% ../nbs/07_prior.ipynb #5a56145d
+# %% ../nbs/07_prior.ipynb #da85b382
 def top_k_top_p(
     logits:Tensor, # (…, K)
     k:int=0, # codes that stay, and those equal to the last of them; 0: all
@@ -146,7 +148,7 @@ def top_k_top_p(
     before = probs.cumsum(-1) - probs # probability of those ahead
     return torch.empty_like(logits).scatter_(-1, idx, best.masked_fill(before >= p, -torch.inf))
 
-# %% ../nbs/07_prior.ipynb #e5ad2d8b
+# %% ../nbs/07_prior.ipynb #8fe8053c
 def draw(
     logits:Tensor, # (…, K)
     u:Tensor, # (…), uniform in [0, 1)
@@ -159,7 +161,7 @@ def draw(
     line = top_k_top_p(logits/temperature, top_k, top_p).softmax(-1).cumsum(-1)
     return torch.searchsorted(line, (u*line[...,-1])[...,None], right=True)[...,0]
 
-# %% ../nbs/07_prior.ipynb #a05f9948
+# %% ../nbs/07_prior.ipynb #96ea5d38
 class Prior(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['image-generation', 'anime']):
     "A transformer over grids of codes, (b, side, side); use `MaskedPrior` or `ARPrior`. Raises `AvatarError` for settings that make no sense"
     causal, shipped = False, 'demo_prior'
@@ -186,7 +188,7 @@ class Prior(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['image-gene
     @property
     def device(self): return self.net.head.weight.device
 
-# %% ../nbs/07_prior.ipynb #96ea5d38
+# %% ../nbs/07_prior.ipynb #26d9415b
 @patch
 def flat(self:Prior,
     codes, # (b, side, side), integers: a tensor, or an array of any integer type
@@ -197,7 +199,7 @@ def flat(self:Prior,
     if x.min() < 0 or x.max() >= self.n_codes: raise AvatarError(f"codes go from {x.min()} to {x.max()}; this prior knows {self.n_codes}, 0 to {self.n_codes - 1}")
     return x
 
-# %% ../nbs/07_prior.ipynb #26d9415b
+# %% ../nbs/07_prior.ipynb #cc93d442
 @patch
 def label_ids(self:Prior,
     labels, # None: any class; a class for all; or (n,), one for each
@@ -212,7 +214,7 @@ def label_ids(self:Prior,
     if ids.ndim and ids.shape != (n,): raise AvatarError(f"labels are {tuple(ids.shape)} for {n} pictures; give one label, or one for each")
     return ids.expand(n)
 
-# %% ../nbs/07_prior.ipynb #82e2a1c8
+# %% ../nbs/07_prior.ipynb #4955fb6a
 @patch
 def logits(self:Prior,
     tokens:Tensor, # (b, n)
@@ -226,7 +228,7 @@ def logits(self:Prior,
     given, free = self.net(tokens.repeat(2, 1), both, **cache).float().chunk(2)
     return given + guidance*(given - free)
 
-# %% ../nbs/07_prior.ipynb #3e69f831
+# %% ../nbs/07_prior.ipynb #51a80e94
 @patch
 def drop_labels(self:Prior,
     labels, # as for label_ids
@@ -238,7 +240,7 @@ def drop_labels(self:Prior,
     ids, drop = self.label_ids(labels, n), torch.rand(n, generator=gen) < part
     return None if ids is None else torch.where(drop.to(ids.device), self.n_classes, ids)
 
-# %% ../nbs/07_prior.ipynb #9ec3d70f
+# %% ../nbs/07_prior.ipynb #11d91395
 def evaluating(
     f, # function whose first argument is a module
 ):
@@ -251,14 +253,14 @@ def evaluating(
         finally: self.train(was)
     return run
 
-# %% ../nbs/07_prior.ipynb #efe164b9
+# %% ../nbs/07_prior.ipynb #f3a02c79
 def mask_schedule(
     t, # time from 0 to 1; a number or a tensor
 ) -> Tensor: # part that is masked, from 1 to 0
     "The arccos schedule"
     return torch.as_tensor(t).acos()*2/math.pi
 
-# %% ../nbs/07_prior.ipynb #49b15d7e
+# %% ../nbs/07_prior.ipynb #5a7f0795
 def random_mask(
     counts:Tensor, # (b,), positions to hide in each row
     length:int, # of a row
@@ -268,7 +270,7 @@ def random_mask(
     order = torch.rand(len(counts), length, generator=gen).argsort(1)
     return order < counts.cpu()[:,None]
 
-# %% ../nbs/07_prior.ipynb #0aabf287
+# %% ../nbs/07_prior.ipynb #ebd9455b
 class MaskedPrior(Prior):
     "Sees a grid with holes, says what belongs there"
 
@@ -289,7 +291,7 @@ def loss(self:MaskedPrior,
     logits = self.logits(x.masked_fill(masked, self.n_codes), ids)
     return F.cross_entropy(logits[masked], x[masked], label_smoothing=smoothing)
 
-# %% ../nbs/07_prior.ipynb #eed97a63
+# %% ../nbs/07_prior.ipynb #f1e02ad2
 @patch
 @evaluating
 def nll(self:MaskedPrior,
@@ -309,7 +311,7 @@ def nll(self:MaskedPrior,
         total += (surprise*masked).sum(1)/m.to(x.device)
     return total/draws/math.log(2)
 
-# %% ../nbs/07_prior.ipynb #a0165b5b
+# %% ../nbs/07_prior.ipynb #e5af1113
 def halton(
     n:int, # how many
     base:int, # 2, 3, …
@@ -333,7 +335,7 @@ def halton_order(
         seen = dict.fromkeys(cells.tolist())
     return tuple(seen)
 
-# %% ../nbs/07_prior.ipynb #b7236c99
+# %% ../nbs/07_prior.ipynb #589d0aa5
 def confidence(
     logits:Tensor, # (b, n, K)
     picked:Tensor, # (b, n), the codes drawn
@@ -344,7 +346,7 @@ def confidence(
     sure = logits.log_softmax(-1).gather(-1, picked[...,None])[...,0]
     return sure - noise*(-u.clamp(1e-9).log()).log()
 
-# %% ../nbs/07_prior.ipynb #33e201c4
+# %% ../nbs/07_prior.ipynb #75f64663
 @patch
 def fill(self:MaskedPrior,
     x:Tensor, # (b, side²), codes; holes hold n_codes
@@ -369,7 +371,7 @@ def fill(self:MaskedPrior,
         x = torch.where(keep & ~fixed, picked, x)
     return x
 
-# %% ../nbs/07_prior.ipynb #34ea220c
+# %% ../nbs/07_prior.ipynb #cfafea1b
 @patch
 def canvas(self:MaskedPrior,
     n:int, # pictures
@@ -385,7 +387,7 @@ def canvas(self:MaskedPrior,
                           f"known is ({n}, {self.side}, {self.side}), keep is bool and the same, or ({self.side}, {self.side})")
     return x.masked_fill(~keep.expand(n, -1, -1).flatten(1), self.n_codes)
 
-# %% ../nbs/07_prior.ipynb #cfafea1b
+# %% ../nbs/07_prior.ipynb #2249825b
 @patch
 def check_sampling(self:Prior,
     n, labels, temperature, top_k, guidance, batch_size, # arguments of sample
@@ -396,7 +398,7 @@ def check_sampling(self:Prior,
     if guidance < 0: raise AvatarError(f"guidance is {guidance}; it goes from 0, none, upwards")
     if guidance and labels is None: raise AvatarError("guidance leads towards a class; give labels too")
 
-# %% ../nbs/07_prior.ipynb #2249825b
+# %% ../nbs/07_prior.ipynb #c7378686
 @patch
 @evaluating
 def sample(self:MaskedPrior,
@@ -424,7 +426,7 @@ def sample(self:MaskedPrior,
         x[s] = self.fill(x[s], None if ids is None else ids[s], u, order, guidance, noise, temperature=temperature, top_k=top_k)
     return x.unflatten(1, (self.side, self.side))
 
-# %% ../nbs/07_prior.ipynb #2200eb0c
+# %% ../nbs/07_prior.ipynb #18f2585f
 class ARPrior(Prior):
     "Says which code comes next, row by row"
     causal = True
@@ -436,7 +438,7 @@ def shifted(self:ARPrior,
     "What is read where `x` is to be said"
     return torch.cat([torch.full_like(x[:,:1], self.n_codes), x[:,:-1]], 1)
 
-# %% ../nbs/07_prior.ipynb #d1732a98
+# %% ../nbs/07_prior.ipynb #b4e7b822
 @patch
 def loss(self:ARPrior,
     codes, # (b, side, side)
@@ -452,7 +454,7 @@ def loss(self:ARPrior,
     ids = self.drop_labels(labels, len(x), drop_label, gen)
     return F.cross_entropy(self.logits(self.shifted(read), ids).flatten(0, 1), x.flatten())
 
-# %% ../nbs/07_prior.ipynb #12d6be06
+# %% ../nbs/07_prior.ipynb #d69aba6f
 @patch
 @evaluating
 def nll(self:ARPrior,
@@ -464,7 +466,7 @@ def nll(self:ARPrior,
     logits = self.logits(self.shifted(x), self.label_ids(labels, len(x)))
     return F.cross_entropy(logits.mT, x, reduction='none').mean(1)/math.log(2)
 
-# %% ../nbs/07_prior.ipynb #41821fbd
+# %% ../nbs/07_prior.ipynb #3422a56e
 @patch
 def write(self:ARPrior,
     u:Tensor, # (b, side²), uniform in [0, 1)
@@ -481,7 +483,7 @@ def write(self:ARPrior,
         x = torch.cat([x, draw(logits[:,-1], u[:,i], **how)[:,None]], 1)
     return x[:,1:]
 
-# %% ../nbs/07_prior.ipynb #3422a56e
+# %% ../nbs/07_prior.ipynb #3d25715d
 @patch
 @evaluating
 def sample(self:ARPrior,
@@ -504,7 +506,7 @@ def sample(self:ARPrior,
         out.append(self.write(u, None if ids is None else ids[at:at + batch_size], guidance, cache, temperature=temperature, top_k=top_k, top_p=top_p))
     return torch.cat(out).unflatten(1, (self.side, self.side))
 
-# %% ../nbs/07_prior.ipynb #85a6d7d9
+# %% ../nbs/07_prior.ipynb #bfda9f6c
 def tokenizer_hash(
     model:VQVAE, # on any device
 ) -> str: # 16 hexadecimal digits
@@ -525,7 +527,7 @@ def check_tokenizer(
     want, got = prior.tokenizer_hash or 'none that it names', tokenizer_hash(model)
     if want != got: raise AvatarError(f"the prior learned codes of another tokenizer ({want}) than this one ({got}); load the one it was trained with, or train a prior on codes of this one")
 
-# %% ../nbs/07_prior.ipynb #5f8bb81f
+# %% ../nbs/07_prior.ipynb #f568c5f1
 def load_prior(
     path, # run folder, folder that save_pretrained wrote, a name on the Hub such as 'owner/name', or 'demo'
 ) -> Prior: # in eval mode, on the CPU
@@ -539,7 +541,7 @@ def load_prior(
     except Exception as e: # hub, JSON and safetensors each have their own errors
         raise AvatarError(f"no prior could be loaded from {path} ({type(e).__name__}: {' '.join(str(e).split())[:200]}); give the folder of a trained prior, or its name on the Hugging Face Hub") from None
 
-# %% ../nbs/07_prior.ipynb #acbd2a78
+# %% ../nbs/07_prior.ipynb #97dbf90e
 def random_views(
     x:Tensor, # (b, 3, h, w) in [-1, 1]
     flip:float=.5, # probability of a mirror image
@@ -551,7 +553,7 @@ def random_views(
     u = torch.rand(len(x), 4, generator=gen)
     return cut_out(x, 1 - (1 - crop)*u[:,0], u[:,2:], u[:,1] < flip)
 
-# %% ../nbs/07_prior.ipynb #6b292810
+# %% ../nbs/07_prior.ipynb #4b4d2279
 @evaluating
 def tokenize(
     model:VQVAE, # the tokenizer, on any device
@@ -561,19 +563,20 @@ def tokenize(
     flip:float=.5, # probability of a mirror image; 0 for validation
     crop:float=.9, # smallest side of the part that is cut out; 1 for validation
     batch_size:int=32, # pictures at a time
-    seed:int=0, # of the views
+    seed:int=0, # of the views; the second pass of one seed is the first of the next
 ) -> tuple: # (codes, labels): uint16 (passes*n, s, s), one pass after the other, and int64 (passes*n,) or None
     "The codes of pictures, each seen in several ways. Raises `AvatarError`"
     if model.quantizer.n_codes > 65_536: raise AvatarError(f"the tokenizer has {model.quantizer.n_codes} codes; two bytes hold 65536")
     if passes < 1: raise AvatarError(f"passes is {passes}; it must be at least 1")
     if labels is not None and len(labels) != len(pictures): raise AvatarError(f"there are {len(labels)} labels for {len(pictures)} pictures; give each one, or none")
-    dev, gen, out = next(model.parameters()).device, torch.Generator().manual_seed(seed), []
-    batches = DataLoader(pictures, batch_size, collate_fn=whole_batch)
-    for x in tqdm((x for _ in range(passes) for x in batches), desc='tokenizing', total=passes*len(batches), delay=2, leave=False):
-        out.append(model.encode(random_views(x.to(dev), flip, crop, gen)).cpu().numpy().astype(np.uint16))
+    dev, out = next(model.parameters()).device, []
+    for i in range(passes):
+        gen = torch.Generator().manual_seed(seed + i)
+        for x in tqdm(DataLoader(pictures, batch_size, collate_fn=whole_batch), desc=f'tokenizing, pass {i + 1} of {passes}', delay=2, leave=False):
+            out.append(model.encode(random_views(x.to(dev), flip, crop, gen)).cpu().numpy().astype(np.uint16))
     return np.concatenate(out), None if labels is None else np.tile(np.asarray(labels, np.int64), passes)
 
-# %% ../nbs/07_prior.ipynb #1aab2fd3
+# %% ../nbs/07_prior.ipynb #15635467
 Tokens = namedtuple('Tokens', 'codes labels hash')
 Tokens.__doc__ = "Codes of pictures: `codes` uint16 (n, s, s), `labels` int64 (n,) or None, and the `hash` of the tokenizer that made them"
 
@@ -593,7 +596,7 @@ def save_tokens(
     save_file({k: np.ascontiguousarray(v) for k,v in arrays.items()}, part, {'tokenizer_hash': hash})
     return part.replace(path) # a whole file, or none
 
-# %% ../nbs/07_prior.ipynb #15635467
+# %% ../nbs/07_prior.ipynb #53338261
 def load_tokens(
     path, # written by save_tokens
     expect_hash:str=None, # of the tokenizer, from tokenizer_hash; None: of any
@@ -607,7 +610,7 @@ def load_tokens(
     if expect_hash not in (None, got): raise AvatarError(f"{path} holds codes of another tokenizer ({got}) than this one ({expect_hash}); tokenize the pictures again")
     return Tokens(arrays['codes'], arrays.get('labels'), got)
 
-# %% ../nbs/07_prior.ipynb #2b48bee9
+# %% ../nbs/07_prior.ipynb #9501d7c5
 def classes_of(
     store:AvatarStore,
     label:str, # column of the manifest; '' for no classes
@@ -619,7 +622,7 @@ def classes_of(
     ids, names = pd.factorize(store.manifest[label], sort=True)
     return [str(n) for n in names], ids.astype(np.int64)
 
-# %% ../nbs/07_prior.ipynb #dd3d78fc
+# %% ../nbs/07_prior.ipynb #4b52eece
 class TokenDataModule(L.LightningDataModule):
     "Codes of a store's pictures, in batches of (codes, labels): int64 (b, s, s) and (b,). Raises `AvatarError`"
     def __init__(self,
@@ -638,21 +641,23 @@ class TokenDataModule(L.LightningDataModule):
         super().__init__()
         tokenizer, data, root = str(tokenizer), str(data), str(root)
         self.save_hyperparameters()
-        self.model = load_model(tokenizer)
+        self.model, self.opened = load_model(tokenizer, 'cpu'), None # each rank has its own place, which is not known yet
         self.hash = tokenizer_hash(self.model)
         self.pictures = AnimeDataModule(data, self.model.size, val_frac=val_frac, seed=seed, n_demo=n_demo, root=root)
 
     @property
     def ranks(self): return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-# %% ../nbs/07_prior.ipynb #4b52eece
+# %% ../nbs/07_prior.ipynb #2595ef7c
 @patch
 def store(self:TokenDataModule) -> AvatarStore:
     "The pictures; demo avatars are drawn where they are not there yet. Raises `AvatarError` for another size"
-    self.pictures.prepare_data()
-    store = AvatarStore(self.pictures.store_path)
-    if store.size != self.model.size: raise AvatarError(f"{store.path} holds pictures of {store.size}×{store.size}, the tokenizer takes {self.model.size}×{self.model.size}; prepare them with --size {self.model.size}")
-    return store
+    if self.opened is None:
+        self.pictures.prepare_data()
+        store = AvatarStore(self.pictures.store_path)
+        if store.size != self.model.size: raise AvatarError(f"{store.path} holds pictures of {store.size}×{store.size}, the tokenizer takes {self.model.size}×{self.model.size}; prepare them with --size {self.model.size}")
+        self.opened = store
+    return self.opened
 
 @patch
 def facts(self:TokenDataModule) -> dict: # plain values
@@ -668,39 +673,46 @@ def parts(self:TokenDataModule) -> dict: # 'train' and 'val' → AvatarDataset, 
     if held.all() or not held.any(): raise AvatarError(f"with val_frac {hp.val_frac}, {held.sum()} of {len(held)} pictures are held out; both parts need some")
     return dict(train=AvatarDataset(store, np.flatnonzero(~held)), val=AvatarDataset(store, np.flatnonzero(held)))
 
-# %% ../nbs/07_prior.ipynb #efd504a6
+# %% ../nbs/07_prior.ipynb #af163e21
 @patch
-def token_file(self:TokenDataModule,
+def token_files(self:TokenDataModule,
     split:str, # 'train' or 'val'
-) -> Path:
+) -> list: # of paths, one for each pass
     "Where the codes lie, or will lie"
-    hp = self.hparams
-    what = {k: hp[k] for k in ('label', 'passes', 'flip', 'crop', 'val_frac', 'seed')} | dict(keys=[*self.store().manifest.key])
-    return Path(hp.root)/'tokens'/f'{self.hash}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]}'/f'{split}.safetensors'
+    hp, store = self.hparams, self.store()
+    _, ids = classes_of(store, hp.label)
+    what = {k: hp[k] for k in ('passes', 'flip', 'crop', 'val_frac', 'seed')} | dict(keys=[*store.manifest.key], pixels=store.info['checksums']['images.npy'], classes=None if ids is None else ids.tolist())
+    folder = Path(hp.root)/'tokens'/f'{self.hash}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]}'
+    return [folder/f'{split}-{i}.safetensors' for i in range(hp.passes if split == 'train' else 1)]
 
 @patch
 def prepare_data(self:TokenDataModule):
-    "Tokenize what was not tokenized yet"
+    "Tokenize what was not tokenized yet, on the GPU if there is one. Raises `AvatarError`"
     hp, parts = self.hparams, self.parts()
+    if hp.passes < 1: raise AvatarError(f"passes is {hp.passes}; it must be at least 1")
     _, ids = classes_of(self.store(), hp.label)
-    views = dict(train=dict(passes=hp.passes, flip=hp.flip, crop=hp.crop, seed=hp.seed), val=dict(flip=0., crop=1.))
-    for split,ds in parts.items():
-        file = self.token_file(split)
+    views = dict(train=dict(flip=hp.flip, crop=hp.crop), val=dict(flip=0., crop=1.))
+    todo = [(split, i, file) for split in parts for i,file in enumerate(self.token_files(split)) if not file.is_file()]
+    model = self.model.to('cuda' if todo and torch.cuda.is_available() else 'cpu')
+    for split,i,file in todo:
+        ds = parts[split]
         with only_one(file.parent, wait=True):
-            if not file.is_file(): save_tokens(file, *tokenize(self.model, ds, None if ids is None else ids[ds.idx], **views[split]), self.hash)
+            if not file.is_file(): save_tokens(file, *tokenize(model, ds, None if ids is None else ids[ds.idx], seed=hp.seed + i, **views[split]), self.hash)
+    self.model.cpu()
 
-# %% ../nbs/07_prior.ipynb #8ac06521
+# %% ../nbs/07_prior.ipynb #37ee69a4
 class TokenDataset(Dataset):
     "Rows of codes with their classes; places count on through epochs, and each epoch is another view"
     def __init__(self,
-        tokens:Tokens, # of load_tokens
-        n:int, # pictures; there are passes*n rows
-    ): self.codes, self.labels, self.n = torch.from_numpy(tokens.codes.astype(np.int64)), torch.from_numpy(np.zeros(len(tokens.codes), np.int64) if tokens.labels is None else tokens.labels), n
+        views:list, # of Tokens, from load_tokens: the same pictures in the same order
+    ):
+        self.codes, self.n = torch.from_numpy(np.concatenate([v.codes for v in views])), len(views[0].codes)
+        self.labels = torch.from_numpy(np.concatenate([np.zeros(self.n, np.int64) if v.labels is None else v.labels for v in views]))
     def __len__(self): return self.n
-    def __getitem__(self, i): return self.codes[i % len(self.codes)], self.labels[i % len(self.codes)]
+    def __getitem__(self, i): return self.codes[i % len(self.codes)].long(), self.labels[i % len(self.codes)]
     def __getitems__(self, places): # PyTorch's loader asks for whole batches
         rows = torch.tensor([*places]) % len(self.codes)
-        return self.codes[rows], self.labels[rows]
+        return self.codes[rows].long(), self.labels[rows]
 
 def _loader(self, split):
     ds, (rank, n), hp, train = self.sets[split], self.ranks, self.hparams, split == 'train'
@@ -709,15 +721,16 @@ def _loader(self, split):
     elif n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
     return _StoreLoader(ds, **kw)
 
-# %% ../nbs/07_prior.ipynb #37ee69a4
+# %% ../nbs/07_prior.ipynb #d19401f5
 @patch
 def setup(self:TokenDataModule,
     stage:str=None, # Lightning's; all stages are alike
 ):
-    "Read the codes; raises `AvatarError` for a batch that is too large"
-    parts, hp = self.parts(), self.hparams
-    self.sets = {split: TokenDataset(load_tokens(self.token_file(split), self.hash), len(ds)) for split,ds in parts.items()}
-    if len(parts['train']) < hp.batch_size*self.ranks[1]: raise AvatarError(f"batch_size is {hp.batch_size}, but only {len(parts['train'])} pictures are left to train on; set a smaller --data.batch_size, or give more pictures")
+    "Read the codes; raises `AvatarError` for a batch that is too large, or more ranks than held-out pictures"
+    parts, hp, n = self.parts(), self.hparams, self.ranks[1]
+    self.sets = {split: TokenDataset([load_tokens(f, self.hash) for f in self.token_files(split)]) for split in parts}
+    if len(parts['train']) < hp.batch_size*n: raise AvatarError(f"batch_size is {hp.batch_size}, but only {len(parts['train'])} pictures are left to train on; set a smaller --data.batch_size, or give more pictures")
+    if len(parts['val']) < n: raise AvatarError(f"{len(parts['val'])} pictures are held out, fewer than the {n} processes; set a larger --data.val_frac")
 
 @patch
 def batches_done(self:TokenDataModule) -> int:
@@ -734,7 +747,7 @@ def val_dataloader(self:TokenDataModule):
     "In order, all of them"
     return _loader(self, 'val')
 
-# %% ../nbs/07_prior.ipynb #7cb4b508
+# %% ../nbs/07_prior.ipynb #56e168df
 PRIORS = dict(masked=MaskedPrior, ar=ARPrior)
 
 class PriorModel(L.LightningModule):
@@ -764,7 +777,7 @@ class PriorModel(L.LightningModule):
         self.model = PRIORS[kind](dim=dim, depth=depth, heads=heads, dropout=dropout, **facts)
         self.how = dict(smoothing=smoothing) if kind == 'masked' else dict(drop_token=drop_token)
 
-# %% ../nbs/07_prior.ipynb #16d10bf8
+# %% ../nbs/07_prior.ipynb #53f78418
 @patch
 def training_step(self:PriorModel, batch, batch_idx):
     "The loss, in nats a token"
@@ -783,14 +796,14 @@ def validation_step(self:PriorModel, batch, batch_idx):
     kw = dict(draws=self.hparams.draws, seed=batch_idx) if self.hparams.kind == 'masked' else {}
     self.log('val/nll', self.model.nll(codes, labels if self.model.n_classes else None, **kw).mean(), batch_size=len(codes), prog_bar=True, sync_dist=True)
 
-# %% ../nbs/07_prior.ipynb #53f78418
+# %% ../nbs/07_prior.ipynb #cef479de
 @patch
 def on_load_checkpoint(self:PriorModel, ckpt:dict):
     "Refuse the checkpoint of a prior over other codes, with `AvatarError`"
     was, now = (f['tokenizer_hash'] for f in (ckpt['hyper_parameters']['facts'], self.hparams.facts))
     if was != now: raise AvatarError(f"the checkpoint is of a prior over the codes of another tokenizer ({was}) than this one ({now}); give the tokenizer that it was trained with: --data.tokenizer")
 
-# %% ../nbs/07_prior.ipynb #cef479de
+# %% ../nbs/07_prior.ipynb #400d2f8c
 @patch
 def configure_optimizers(self:PriorModel):
     "AdamW; embeddings, norms and biases without weight decay"
@@ -802,7 +815,7 @@ def configure_optimizers(self:PriorModel):
     rate = lambda step: warmup_cosine(step, total, hp.warmup, hp.lr, 0., hp.lr_end)/hp.lr
     return [opt], [dict(scheduler=LambdaLR(opt, rate), interval='step')]
 
-# %% ../nbs/07_prior.ipynb #7272b479
+# %% ../nbs/07_prior.ipynb #ff3fe31e
 @torch.no_grad()
 def decode_all(
     model:VQVAE, # in eval mode
@@ -828,7 +841,7 @@ def picture_rows(
     return fig
 
 class Dreams(Callback):
-    "Every few hundred steps: samples, to the loggers"
+    "Every few hundred steps: samples, to the loggers; of the weights as they are, not of their average"
     def __init__(self,
         every:int=500, # steps
         n:int=16, # pictures
@@ -837,11 +850,11 @@ class Dreams(Callback):
     def on_train_batch_end(self, trainer, module, *args):
         step = trainer.global_step
         if step % self.every or step == self.last or not trainer.is_global_zero: return
-        self.last, prior = step, module.model
+        self.last, prior, tokenizer = step, module.model, trainer.datamodule.model.to(module.device)
         labels = torch.arange(self.n) % prior.n_classes if prior.n_classes else None
-        log_figure(trainer, 'samples', picture_rows(decode_all(trainer.datamodule.model, prior.sample(self.n, labels=labels)), f'step {step}'))
+        log_figure(trainer, 'samples', picture_rows(decode_all(tokenizer, prior.sample(self.n, labels=labels)), f'step {step}'))
 
-# %% ../nbs/07_prior.ipynb #ff3fe31e
+# %% ../nbs/07_prior.ipynb #4836cf37
 class PriorRun(RunOptions):
     "Where a run writes, and how often"
     def __init__(self,
@@ -870,7 +883,7 @@ def prior_callbacks(
     if run.patience: cbs.append(EarlyStopping('val/nll', patience=run.patience))
     return cbs
 
-# %% ../nbs/07_prior.ipynb #3bad71d7
+# %% ../nbs/07_prior.ipynb #e237af44
 class PriorCLI(TrainCLI):
     "`TrainCLI` for priors: the data tell the model what codes there are"
     @staticmethod
@@ -886,7 +899,7 @@ class PriorCLI(TrainCLI):
 
     def callbacks(self, run): return prior_callbacks(run, self.folder, self.argv)
 
-# %% ../nbs/07_prior.ipynb #e237af44
+# %% ../nbs/07_prior.ipynb #641f775c
 @patch
 def after_fit(self:PriorCLI):
     "Measure and save the best checkpoint with its tokenizer, dream, and say where things lie"
@@ -902,7 +915,7 @@ def after_fit(self:PriorCLI):
     dm.model.save_pretrained(folder/'pretrained'/'tokenizer')
     sizes = {k: len(v) for k,v in dm.sets.items()}
     record = dict(command='anime_vq_prior ' + shlex.join(self.argv), commit=commit(), date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(), torch=torch.__version__,
-                  data=dict(store=str(dm.store().path), size=dm.model.size, train=sizes['train'], held_out=sizes['val'], passes=dm.hparams.passes),
+                  data=dict(store=str(dm.store().path), size=dm.model.size, train=sizes['train'], held_out=sizes['val'], **{k: dm.hparams[k] for k in ('passes', 'val_frac', 'seed', 'label')}),
                   tokenizer=dm.hash, kind=module.hparams.kind, parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step, best_step=ckpt['global_step'],
                   minutes=round((time.time() - self.started)/60, 1), n_codes=prior.n_codes, metrics=metrics)
     (folder/'record.json').write_text(json.dumps(record, indent=1))
@@ -912,7 +925,7 @@ def after_fit(self:PriorCLI):
     lies = dict(look=folder/'samples.png', use=folder/'pretrained', checkpoint=os.path.relpath(best), record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
-# %% ../nbs/07_prior.ipynb #641f775c
+# %% ../nbs/07_prior.ipynb #cd7eddb8
 def prior_cli(
     argv:list=None, # arguments; those of the process by default
 ):
@@ -921,7 +934,7 @@ def prior_cli(
     if given[:1] == ['eval']: return prior_eval_cli(given[1:])
     run_cli('anime_vq_prior', lambda argv: partial(PriorCLI, PriorModel, TokenDataModule), argv, 'Train a prior over the codes of a tokenizer; to judge it: anime_vq_prior eval --help')
 
-# %% ../nbs/07_prior.ipynb #f41de074
+# %% ../nbs/07_prior.ipynb #9a5f0205
 def class_id(
     prior:Prior,
     label:str, # name of a class, or its number
@@ -944,22 +957,37 @@ def load_pair(
     check_tokenizer(p, model)
     return p.to(next(model.parameters()).device), model
 
-# %% ../nbs/07_prior.ipynb #3ad159ff
+# %% ../nbs/07_prior.ipynb #29dd26d1
 def dream(
     prior:Prior,
     n:int, # pictures
-    label:str='', # name or number of a class; '': any
+    label='', # name or number of a class; '': any; or (n or more,) integers, the class of each
     **how, # of the prior's sample; None: its own default
 ) -> Tensor: # (n, side, side), codes
     "Codes from a prior of either kind. Raises `AvatarError` for an option that its kind does not have"
     how, takes = {k: v for k,v in how.items() if v is not None}, inspect.signature(type(prior).sample).parameters
     if wrong := [k for k in how if k not in takes]: raise AvatarError(f"{wrong[0]} is not for a {type(prior).__name__}")
-    return prior.sample(n, labels=class_id(prior, label) if label else None, **how)
+    labels = (class_id(prior, label) if label else None) if isinstance(label, str) else torch.as_tensor(label)[:n]
+    return prior.sample(n, labels=labels, **how)
+
+def save_pictures(
+    x:Tensor, # (n, 3, h, w) in [-1, 1]
+    out:str, # a name that ends in .png: one sheet; any other: a folder, a file for each
+) -> Path: # what was written
+    "Write PNGs, pixel for pixel. Raises `AvatarError` for a name that ends in anything else"
+    out, x = Path(out), to_uint8(x)
+    if out.suffix.lower() == '.png':
+        out.parent.mkdir(parents=True, exist_ok=True)
+        to_pil_image(make_grid(x, math.ceil(len(x)**.5), 2, pad_value=255)).save(out)
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for i,p in enumerate(x): to_pil_image(p).save(out/f'{i:06d}.png')
+    return out
 
 def sample(
     ckpt:Param('a model: run folder, pretrained folder, .ckpt file, a name on the Hub, or demo; not needed with --prior', nargs='?', opt=False)='',
     prior:str='', # a prior: its run's folder, its pretrained folder, a name on the Hub, or demo
-    out:str='samples.png', # the PNG to write
+    out:str='samples.png', # the sheet to write, a PNG; or a folder, for a PNG of each
     n:int=16, # pictures
     label:str='', # with a prior: name or number of a class
     by:str='uniform', # without a prior: 'uniform': any code anywhere; 'frequency': each as often as in data; 'position': as often as in data at that place
@@ -975,6 +1003,7 @@ def sample(
     "Decode codes that a prior dreams, or that are drawn at random. Raises `AvatarError`"
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, steps=steps, order=order)
     if n < 1: raise AvatarError(f"n is {n}; it must be 1 or more")
+    if Path(out).suffix.lower() not in ('', '.png'): raise AvatarError(f"out is {out}; give a name that ends in .png, or a folder's")
     if prior:
         if data or by != 'uniform': raise AvatarError("--by and --data are for codes drawn at random; leave them out with --prior")
         p, model = load_pair(prior, ckpt)
@@ -985,12 +1014,11 @@ def sample(
         model = load_model(ckpt)
         weights = code_weights(model, by, held_out(data, model.size, 'all') if data else None)
         codes, what = draw_codes(weights, n, seed), f'{n} samples of {ckpt}, codes drawn by {by}, seed {seed}'
-    plt.close(picture_rows(decode_all(model, codes), what, out))
-    return f'{what}, written to {out}'
+    return f'{what}, written to {save_pictures(decode_all(model, codes), out)}'
 
 sample_cli = cli(sample, 'anime_vq_sample')
 
-# %% ../nbs/07_prior.ipynb #0fb20bcc
+# %% ../nbs/07_prior.ipynb #3ac3fdd7
 class Decoded(Dataset):
     "Codes as pictures (3, size, size) in [-1, 1], decoded when they are asked for; a `DataLoader` needs `collate_fn=whole_batch`"
     def __init__(self,
@@ -1011,7 +1039,7 @@ class Mirrored(Dataset):
     def __iter__(self): return (self[i] for i in range(len(self)))
     def __getitem__(self, i) -> Tensor: return self.ds[i].flip(-1)
 
-# %% ../nbs/07_prior.ipynb #3652e99d
+# %% ../nbs/07_prior.ipynb #fce90e35
 def rivals(
     prior:Prior,
     model:VQVAE, # its tokenizer, in eval mode
@@ -1019,7 +1047,7 @@ def rivals(
     codes, # of held-out pictures, (n or more, s, s)
     n:int, # pictures of each
     seed:int=0, # of whatever is drawn
-    **how, # for dream
+    **how, # for dream, its label too
 ) -> dict: # name → dataset of n pictures (3, size, size) in [-1, 1]
     "Sets of pictures that claim to be like the held-out ones"
     some = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:n].tolist()
@@ -1036,12 +1064,12 @@ def compare_sets(
     "Fréchet distance, KID, precision, recall, density, coverage, against held-out pictures"
     return pd.DataFrame({name: {'Fréchet distance': frechet_distance(real, f).item(), 'KID': kid(real, f, seed=seed)['mean'], **neighbours(real, f, k)} for name,f in sets.items()}).T
 
-# %% ../nbs/07_prior.ipynb #dbaa1639
+# %% ../nbs/07_prior.ipynb #d8c9c555
 def memorised(
     new:Tensor, # features of samples, (n, d)
     train:Tensor, # of training pictures, (m, d)
     train_mirrored:Tensor, # of their mirror images, (m, d)
-    real:Tensor, # of held-out pictures, (n, d)
+    real:Tensor, # of held-out pictures, (n, d); all of them decoded from codes
 ) -> dict: # distances of samples and held_out, (n,) each; place of each sample's neighbour, and whether it is mirrored; and summary, plain numbers
     "How near samples come to training pictures, beside held-out pictures"
     known = torch.cat([train, train_mirrored])
@@ -1050,7 +1078,7 @@ def memorised(
     summary = {'median distance, samples': d.median(), 'median distance, held out': d_real.median(), 'nearer than 99% of held out': (d < too_near).double().mean()}
     return dict(samples=d, held_out=d_real, place=place % len(train), mirrored=place >= len(train), summary={k: v.item() for k,v in summary.items()})
 
-# %% ../nbs/07_prior.ipynb #7c31bb09
+# %% ../nbs/07_prior.ipynb #8a5a6829
 def plot_memory(
     m:dict, # of memorised
     ax=None, # matplotlib axes; new ones by default
@@ -1075,33 +1103,56 @@ def closest_pairs(
     return show_rows({'samples, the nearest to a training picture first': torch.stack([new[i] for i in best]),
                       'that training picture': torch.stack([x.flip(-1) if m['mirrored'][i] else x for x,i in zip(old, best)])})
 
-# %% ../nbs/07_prior.ipynb #8a5a6829
+# %% ../nbs/07_prior.ipynb #73c71f59
+def through(
+    model:VQVAE, # in eval mode
+    ds, # pictures (3, size, size) in [-1, 1]
+) -> Decoded:
+    "Pictures as the tokenizer gives them back"
+    return Decoded(model, tokenize(model, ds, flip=0., crop=1.)[0].astype(np.int64))
+
+def held_out_nll(
+    prior:Prior,
+    codes, # (n, s, s), integers
+    labels=None, # (n,), their classes; None: any
+) -> float: # bits a token; of a masked prior, an upper bound
+    "Mean negative log-likelihood of grids; for a masked prior each batch hides other tokens"
+    kw = lambda i: dict(seed=i) if isinstance(prior, MaskedPrior) else {}
+    parts = [(slice(i, i + 64), kw(i)) for i in range(0, len(codes), 64)]
+    return torch.cat([prior.nll(codes[s], None if labels is None else labels[s], **k).cpu() for s,k in tqdm(parts, desc='likelihood', delay=2, leave=False)]).mean().item()
+
+# %% ../nbs/07_prior.ipynb #7aeb76aa
 def evaluate_prior(
     prior:Prior,
     model:VQVAE, # its tokenizer, in eval mode
     train, # training pictures (3, size, size) in [-1, 1]
     real, # held-out pictures
-    net:nn.Module, # features: (b, 3, size, size) in [-1, 1] → (b, d)
+    nets, # a module of features, (b, 3, size, size) in [-1, 1] → (b, d), or a list of them
     n:int=0, # pictures in each set; 0: as many as are held out
     k:int=5, # neighbours
-    seed:int=0,
-    labels=None, # (held out,), classes of the held-out pictures, for their likelihood; None: any
+    seed:int=0, # of the samples
+    labels=None, # (held out,), classes of the held-out pictures, for likelihood and samples; None: any
     **how, # for dream
-) -> dict: # nll (bits a token), bound (whether that is an upper bound), table (a row a set), memory, samples (a dataset), about (how it was made)
-    "What a prior can do, and whether it remembers. Raises `AvatarError` for a tokenizer that is not its own"
+) -> list: # for each network, nll (bits a token), bound (whether that is an upper bound), table (a row a set), memory, samples (a dataset), about (how it was made)
+    "What a prior can do, and whether it remembers. Raises `AvatarError` for a tokenizer that is not its own, and for too few pictures"
     check_tokenizer(prior, model)
     n, dev = min(n or len(real), len(real), len(train)), next(model.parameters()).device
-    net = net.to(dev).eval()
+    if not 1 <= k < n: raise AvatarError(f"k is {k} with {n} pictures in a set; it is a number of neighbours, from 1 to fewer than the pictures")
     codes, _ = tokenize(model, real, flip=0., crop=1.)
-    nll = torch.cat([prior.nll(codes[i:i + 64], None if labels is None else labels[i:i + 64]).cpu() for i in range(0, len(codes), 64)]).mean().item()
-    sets, feats = rivals(prior, model, train, codes, n, seed, **how), lambda ds: features(net, ds, dev=dev)
-    f, f_real = {name: feats(ds) for name,ds in sets.items()}, feats(Subset(real, range(n)))
-    memory = memorised(f['samples'], feats(train), feats(Mirrored(train)), f_real)
-    about = dict(pictures=n, train=len(train), held_out=len(real), features=getattr(net, 'name', type(net).__name__), dimensions=f_real.shape[1], k=k, seed=seed, sampling={a: b for a,b in how.items() if b not in (None, '')},
+    sets = rivals(prior, model, train, codes, n, seed, label='' if labels is None else labels, **how)
+    known, mirrored, nll = through(model, train), through(model, Mirrored(train)), held_out_nll(prior, codes, labels)
+    about = dict(pictures=n, train=len(train), held_out=len(real), k=k, seed=seed, classes='those of the held-out pictures' if labels is not None else 'none', sampling={a: b for a,b in how.items() if b is not None},
                  prior=weights_hash(prior), tokenizer=prior.tokenizer_hash, libraries={a: version(a) for a in LIBRARIES})
-    return dict(nll=nll, bound=isinstance(prior, MaskedPrior), table=compare_sets(f, f_real, k, seed), memory=memory, samples=sets['samples'], about=about)
+    results = []
+    for net in (nets if isinstance(nets, list) else [nets]):
+        feats = lambda ds: features(net.to(dev).eval(), ds, dev=dev)
+        f, f_real = {name: feats(ds) for name,ds in sets.items()}, feats(Subset(real, range(n)))
+        memory = memorised(f['samples'], feats(known), feats(mirrored), f['reconstructions'])
+        with_net = dict(about, features=getattr(net, 'name', type(net).__name__), weights=weights_hash(net), resize=getattr(net, 'resize', 'by the module'), dimensions=f_real.shape[1])
+        results.append(dict(nll=nll, bound=isinstance(prior, MaskedPrior), table=compare_sets(f, f_real, k, seed), memory=memory, samples=sets['samples'], about=with_net))
+    return results
 
-# %% ../nbs/07_prior.ipynb #3c0bfdaa
+# %% ../nbs/07_prior.ipynb #4ff09498
 def prior_report(
     results:list, # of evaluate_prior, one for each network
     name:str, # of the prior
@@ -1116,42 +1167,71 @@ def prior_report(
                  '\n' + ''.join(f'* {k}: {v:.4g}\n' for k,v in r['memory']['summary'].items())]
     return ''.join(text)
 
+def judging_pictures(
+    prior:str, # a folder; where a run's record lies there, the split must be the run's
+    store:AvatarStore,
+    size:int, # side of the tokenizer's pictures
+    val_frac:float, # as in training
+    seed:int, # of the split, as in training
+) -> tuple: # (train, held out): AvatarDatasets
+    "The pictures that a prior was trained on, and those it was not. Raises `AvatarError`"
+    if (file := Path(prior)/'record.json').is_file():
+        was = {k: v for k,v in json.loads(file.read_text())['data'].items() if k in ('val_frac', 'seed')}
+        if {**dict(val_frac=val_frac, seed=seed), **was} != dict(val_frac=val_frac, seed=seed): raise AvatarError(f"{prior} was trained with another split; judge it on the same: --val_frac {was['val_frac']} --seed {was['seed']}")
+    held = held_out(store.path, size, 'val', val_frac, seed)
+    return AvatarDataset(store, np.setdiff1d(np.arange(len(store)), held.idx)), held
+
 def prior_eval(
     prior:str, # its run's folder, its pretrained folder, a name on the Hub, or demo
     data:str, # the store that it was trained on
     out:str='prior_eval', # folder for metrics.json, metrics.md, samples.png, closest.png, memory.png
     vgg:str='torchvision', # VGG16's weights, for features: 'torchvision' fetches them; a file; or 'none'
     fid:str='inception', # Inception's weights, for features: 'inception' fetches them; a file; or 'none'
+    dino:str='none', # DINOv2's weights, for features: 'timm' fetches them; a file; or 'none'
     n:int=0, # pictures in each set; 0: as many as are held out
     k:int=5, # neighbours
     ckpt:str='', # the tokenizer, where it does not lie with the prior
     val_frac:float=.2, # as in training
-    seed:int=0, # of the split, as in training; and of samples
-    label_column:str='', # column of the manifest that tells the classes, so that likelihood is measured given the class
+    seed:int=0, # of the split, as in training
+    sample_seed:int=0, # of the samples
+    label_column:str='', # column of the manifest that tells the classes: likelihood is measured given the class, and samples are drawn of the held-out pictures' classes
     temperature:float=None, # below 1, likelier codes
     top_k:int=None, # draw among so many best codes
+    top_p:float=None, # of an autoregressive prior
+    guidance:float=None, # with label_column: how far towards the class
     steps:int=None, # of a masked prior
     order:str=None, # of a masked prior: 'confidence' or 'halton'
 ) -> str: # the report
     "Judge a prior: likelihood, samples beside held-out pictures, and whether it remembers. Raises `AvatarError`"
+    made = dict(command=command_line(['anime_vq_prior', 'eval', prior, data], prior_eval, locals()), commit=commit(), date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware())
     p, model = load_pair(prior, ckpt)
-    nets = ([] if vgg == 'none' else [VGGFeatures(PerceptualLoss(vgg))]) + ([] if fid == 'none' else [frechet(fid)[0].net])
-    if not nets: raise AvatarError("there are no features to judge by; give vgg or fid")
-    store, held = AvatarStore(data), held_out(data, model.size, 'val', val_frac, seed)
-    train = AvatarDataset(store, np.setdiff1d(np.arange(len(store)), held.idx))
+    nets = ([] if vgg == 'none' else [VGGFeatures(PerceptualLoss(vgg))]) + ([] if fid == 'none' else [frechet(fid)[0].net]) + ([] if dino == 'none' else [dino_features(dino)])
+    if not nets: raise AvatarError("there are no features to judge by; give vgg, fid or dino")
+    store, out = AvatarStore(data), Path(out)
+    train, held = judging_pictures(prior, store, model.size, val_frac, seed)
     names, ids = classes_of(store, label_column)
     if names and names != [*p.class_names]: raise AvatarError(f"the classes in {label_column} are not those of the prior ({', '.join(p.class_names) or 'none'})")
-    results = [evaluate_prior(p, model, train, held, net.to(next(model.parameters()).device), n, k, seed, None if ids is None else ids[held.idx], temperature=temperature, top_k=top_k, steps=steps, order=order) for net in nets]
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True) # before the long work
+    how = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, steps=steps, order=order)
+    results = evaluate_prior(p, model, train, held, nets, n, k, sample_seed, None if ids is None else ids[held.idx], **how)
+    return f'{write_prior_eval(results, str(prior), train, out, data=str(data), **made)}\nWritten to {out}'
+
+def write_prior_eval(
+    results:list, # of evaluate_prior
+    prior:str, # where it is from
+    train, # training pictures
+    out:Path, # folder, which is there
+    **made, # more to keep
+) -> str: # the numbers, as Markdown
+    "Write metrics.json, metrics.md, samples.png, closest.png, memory.png; the pictures by the first network"
     plain = [dict(nll=r['nll'], bound=r['bound'], sets=r['table'].to_dict('index'), memory=r['memory']['summary'], about=r['about']) for r in results]
-    (out/'metrics.json').write_text(json.dumps(dict(prior=str(prior), data=str(data), results=plain), indent=1))
-    (out/'metrics.md').write_text(text := prior_report(results, str(prior)), encoding='utf-8')
-    some = torch.stack([results[0]['samples'][i] for i in range(min(32, len(results[0]['samples'])))])
-    plt.close(picture_rows(some, f'samples of {prior}, seed {seed}', out/'samples.png'))
-    closest_pairs(results[0]['memory'], results[0]['samples'], train).savefig(out/'closest.png', dpi=110)
-    plot_memory(results[0]['memory']).figure.savefig(out/'memory.png', dpi=110)
+    (out/'metrics.json').write_text(json.dumps(dict(prior=prior, **made, results=plain), indent=1), encoding='utf-8')
+    (out/'metrics.md').write_text(text := prior_report(results, prior), encoding='utf-8')
+    first = results[0]
+    save_pictures(torch.stack([first['samples'][i] for i in range(min(64, len(first['samples'])))]), out/'samples.png')
+    closest_pairs(first['memory'], first['samples'], train).savefig(out/'closest.png', dpi=110)
+    plot_memory(first['memory']).figure.savefig(out/'memory.png', dpi=110)
     plt.close('all')
-    return f'{text}\nWritten to {out}'
+    return text
 
 prior_eval_cli = cli(prior_eval, 'anime_vq_prior eval')

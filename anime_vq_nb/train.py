@@ -693,13 +693,14 @@ def make_record(
     metrics:dict, # name → number
     minutes:float, # that training took
 ) -> dict: # plain values
-    "What was run, on what, and what came out"
+    "What was run, on what, and what came out; call it right after Trainer.validate"
     dm, module = trainer.datamodule, trainer.lightning_module
+    measured = min(len(dm.val_ds), sum(trainer.num_val_batches)*dm.hparams.batch_size*trainer.world_size) # fewer with limit_val_batches
     return dict(command='anime_vq_train ' + shlex.join(argv), commit=commit(), date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(),
-                torch=torch.__version__, data=dict(store=str(dm.store_path), size=dm.hparams.size, train=len(dm.train_ds), held_out=len(dm.val_ds)),
+                torch=torch.__version__, data=dict(store=str(dm.store_path), size=dm.hparams.size, train=len(dm.train_ds), held_out=len(dm.val_ds), measured=measured),
                 steps=trainer.global_step, minutes=round(minutes, 1), n_codes=module.model.quantizer.n_codes, metrics=metrics)
 
-# %% ../nbs/05_train.ipynb #9fd54253
+# %% ../nbs/05_train.ipynb #670f0af9
 @patch
 def after_fit(self:TrainCLI):
     "Measure and save the best checkpoint, and say where things lie"
@@ -716,14 +717,14 @@ def after_fit(self:TrainCLI):
     module.model.save_pretrained(folder/'pretrained')
     plt.close(reconstructions(module.model, torch.stack([val[i] for i in range(min(8, len(val)))]), folder/'reconstructions.png'))
     perc = module.loss.perceptual
-    print(f"\n{Path(best).name} after {trainer.global_step} steps, on {len(val)} held-out pictures\n"
+    print(f"\n{Path(best).name} after {trainer.global_step} steps, on {record['data']['measured']} held-out pictures\n"
           f"{summary(metrics, module.model.quantizer.n_codes, perc and perc.name)}\n")
     lies = dict(look=folder/'reconstructions.png', use=folder/'pretrained', checkpoint=os.path.relpath(best), record=folder/'record.json')
     if (folder/'metrics.csv').is_file(): lies.update(numbers=folder/'metrics.csv') # not so with loggers of the user's own
     if any(isinstance(l, TensorBoardLogger) for l in trainer.loggers): lies.update(curves=f'tensorboard --logdir {folder}')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
-# %% ../nbs/05_train.ipynb #6a10f05b
+# %% ../nbs/05_train.ipynb #a31fc316
 def run_cli(
     command:str, # its name, for messages
     make, # arguments → the class to call, such as TrainCLI with its model and data
