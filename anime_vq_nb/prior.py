@@ -45,7 +45,7 @@ from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, Trai
 from .decoder import VQVAE, Pretrained
 from .eval import LIBRARIES, VGGFeatures, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, table_markdown, weights_hash
 from .losses import PerceptualLoss
-from .train import Averaging, RunOptions, SaveOnStop, TrainCLI, add_help, commit, hardware, log_figure, run_cli, warmup_cosine
+from .train import Averaging, RunOptions, SaveOnStop, TrainCLI, add_help, commit, fused, hardware, log_figure, run_cli, warmup_cosine
 
 # %% ../nbs/07_prior.ipynb #7048a171
 class Block(nn.Module):
@@ -810,7 +810,7 @@ def configure_optimizers(self:PriorModel):
     hp, matrices = self.hparams, [p for n,p in self.model.net.named_parameters() if p.ndim == 2 and n.startswith(('blocks', 'head'))]
     chosen = {id(p) for p in matrices}
     groups = [dict(params=matrices, weight_decay=hp.weight_decay), dict(params=[p for p in self.parameters() if id(p) not in chosen], weight_decay=0.)]
-    opt = torch.optim.AdamW(groups, hp.lr, betas=tuple(hp.betas))
+    opt = fused(torch.optim.AdamW, groups, self.device, lr=hp.lr, betas=tuple(hp.betas))
     total = self.trainer.estimated_stepping_batches
     rate = lambda step: warmup_cosine(step, total, hp.warmup, hp.lr, 0., hp.lr_end)/hp.lr
     return [opt], [dict(scheduler=LambdaLR(opt, rate), interval='step')]

@@ -4,6 +4,7 @@
     python benchmarks/train_step.py              # on a GPU: batch 32, 256×256; on a CPU: batch 2
     python benchmarks/train_step.py --small --out small.json     # seconds, for trying it out
     python benchmarks/train_step.py --curves     # also how cost grows with batch, pixels and codes
+    python benchmarks/train_step.py --changes    # also what each thing that was done for speed is worth, by undoing it
 
 VGG16 has random weights here: speed and memory do not depend on them.
 """
@@ -22,9 +23,42 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.vgg import cfgs, make_layers
 
 from anime_vq_nb.quantizer_ema import VQOutput
+from anime_vq_nb import train
 from anime_vq_nb.train import VQGANModel, VQVAEModel, auto_precision, commit, hardware
 
-FULL, SMALL = dict(ch=(128, 256, 256, 256), c_out=64), dict(ch=(16, 32), c_out=16, c_latent=32, dim=32, n_res=1, attn_at=(), n_codes=64)
+FULL, DEMO = dict(ch=(128, 256, 256, 256), c_out=64), dict(ch=(32, 128), c_out=24, c_latent=64, dim=16, n_res=1, attn_at=(), n_codes=256)
+SMALL = dict(ch=(16, 32), c_out=16, c_latent=32, dim=32, n_res=1, attn_at=(), n_codes=64)
+
+
+def contiguous(module):
+    "Channels first, as PyTorch lays tensors out by itself"
+    module.model.to(memory_format=torch.contiguous_format)
+    run = module.model.autoencode
+    module.model.autoencode = lambda x: run(x.contiguous())
+
+
+def precise(module):
+    "The perceptual loss outside of autocast"
+    net = module.loss.perceptual._net[0]
+    exact = torch.autocast("cuda" if torch.cuda.is_available() else "cpu", enabled=False)(net.forward)
+    net.forward = lambda a, b: exact(a.float(), b.float())
+
+
+def unchecked(module): module.is_sound = lambda *args, **kw: True
+def silent(module): module.log = module.log_dict = lambda *args, **kw: None
+
+
+CHANGES = {  # name → (what was expected when it was done, how it is undone or, for what is an option, done)
+    "as it is": ("", {}),
+    "not channels_last": ("slower on a GPU's tensor cores, which want channels last; a little on a processor", dict(undo=contiguous)),
+    "not fused": ("slower, most where steps are short: all weights are read and written once instead of some ten times", dict(fuse=False)),
+    "compiled": ("faster: fewer trips to memory between convolutions; but a minute or more for the first step", dict(compile=True)),
+    "32 bits": ("half as fast where the hardware computes in bfloat16", dict(precision="32-true")),
+    "perceptual loss in 32 bits": ("slower by its part of the step", dict(undo=precise)),
+    "no perceptual loss": ("faster by its part of the step", dict(w_perc=0.)),
+    "no check that the loss is finite": ("nothing on a processor; on a GPU it waits once a step", dict(undo=unchecked)),
+    "nothing logged": ("next to nothing", dict(undo=silent)),
+}
 
 
 class Diffusers(nn.Module):
@@ -54,9 +88,9 @@ class Clock(Callback):
         self.last = now
 
 
-def make_model(phase, peer, size, plan, vgg):
+def make_model(phase, peer, size, plan, vgg, **options):
     "A LightningModule; with `peer`, diffusers' network in the place of ours"
-    kw = dict(size=size, revive=0., w_perc=.5, perc_weights=vgg, warmup=1, **plan)
+    kw = dict(size=size, revive=0., w_perc=.5, perc_weights=vgg, warmup=1, **plan) | options
     if phase == 2: kw |= dict(gan_start=0, gan_ramp=0, gan_alone=0)
     module = (VQVAEModel, VQGANModel)[phase - 1](**kw)
     if peer: module.model = Diffusers(size, **plan).to(memory_format=torch.channels_last)
@@ -72,10 +106,11 @@ def flops(module, x):
     return count.get_total_flops()
 
 
-def measure(phase, peer, size, batch, plan, steps, vgg, precision):
+def measure(phase, peer, size, batch, plan, steps, vgg, precision, undo=None, **options):
     "Pictures a second, and peak memory"
     torch.manual_seed(0)
-    module, clock = make_model(phase, peer, size, plan, vgg), Clock()
+    module, clock = make_model(phase, peer, size, plan, vgg, **options), Clock()
+    if undo: undo(module)
     x, cuda = torch.rand(batch, 3, size, size)*2 - 1, torch.cuda.is_available()
     if cuda: torch.cuda.empty_cache(), torch.cuda.reset_peak_memory_stats()
     kw = dict(strategy="auto", gradient_clip_val=1. if phase == 1 else None)
@@ -86,6 +121,22 @@ def measure(phase, peer, size, batch, plan, steps, vgg, precision):
     seconds = statistics.median(clock.times[2:])
     return {"pictures/s": float(f"{batch/seconds:.3g}"), "seconds a step": float(f"{seconds:.4g}"), "peak GiB": round(torch.cuda.max_memory_allocated()/2**30, 2) if cuda else None,
             "parameters, M": round(sum(p.numel() for p in module.model.parameters())/1e6, 2)}
+
+
+def changes(scales, steps, vgg, precision):
+    "Each change by itself, on each scale: name → (size, batch, plan, options)"
+    fused, rows = train.fused, []
+    for scale, (size, batch, plan, options) in scales.items():
+        for name, (expected, kw) in CHANGES.items():
+            kw = dict(kw)
+            if options.get("w_perc") == 0 and "perceptual" in name or kw.get("precision") == precision: continue
+            train.fused = fused if kw.pop("fuse", True) else lambda make, params, device, **kw: make(params, **kw)
+            row = measure(1, False, size, batch, plan, steps, vgg, **dict(precision=precision) | options | kw)
+            first = rows[-1]["first"] if rows and rows[-1]["scale"] == scale else row["seconds a step"]
+            rows.append(dict(scale=scale, batch=batch, size=size, name=name, expected=expected, first=first, **row))
+            print({k: v for k, v in rows[-1].items() if k != "expected"}, flush=True)
+    train.fused = fused
+    return [{k: v for k, v in r.items() if k != "first"} | {"times as long": round(r["seconds a step"]/r["first"], 3)} for r in rows]
 
 
 def peak_flops(dtype):
@@ -111,6 +162,7 @@ def main():
     ap.add_argument("--steps", type=int, default=30 if cuda else 4, help="steps that count (default: %(default)s)")
     ap.add_argument("--small", action="store_true", help="a tiny model, for trying it out")
     ap.add_argument("--curves", action="store_true", help="also how cost grows with batch, pixels and codes")
+    ap.add_argument("--changes", action="store_true", help="also what each thing that was done for speed is worth")
     ap.add_argument("--out", default="nbs/experiments/bench-train-step.json", help="file to write (default: %(default)s)")
     args = ap.parse_args()
     size, plan, batch, steps = (32, SMALL, 2, 2) if args.small else (256, FULL, args.batch, args.steps)
@@ -136,11 +188,13 @@ def main():
             except torch.cuda.OutOfMemoryError: row = {"pictures/s": None, "seconds a step": None, "peak GiB": "more than there is"}
             curves.append({"along": what, "batch": kw["batch"], "size": kw["size"], "n_codes": kw["plan"].get("n_codes", 1024), **row})
             print(curves[-1], flush=True)
+        scales = {"small": (32, 2, SMALL, {})} if args.small else {"demo": (64, 16, DEMO, dict(w_perc=0., precision="32-true")), "full": (256, batch, FULL, {})}
+        undone = changes(scales, steps, vgg, precision) if args.changes else []
     for phase in (1, 2):
         us, them = (r["pictures/s"] for r in rows if r["phase"] == phase)
         if us and them: print(f"phase {phase}: {us/them:.2f} times as many pictures a second as diffusers' VQModel")
     record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, diffusers=version("diffusers"), threads=torch.get_num_threads(),
-                  precision=precision, size=size, batch=batch, steps=steps, small=args.small, matrix_product_tflops=round(most/1e12, 3), rows=rows, curves=curves)
+                  precision=precision, size=size, batch=batch, steps=steps, small=args.small, matrix_product_tflops=round(most/1e12, 3), rows=rows, curves=curves, changes=undone)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(json.dumps(record, indent=1) + "\n")
     print(f"written to {args.out}")
