@@ -102,7 +102,7 @@ class VQVAEModel(L.LightningModule):
         perc_weights = str(perc_weights) # plain types, so that the checkpoint can be read without unpickling
         self.save_hyperparameters()
         self.model = VQVAE(**vqvae).to(memory_format=torch.channels_last)
-        if compile: self.model.encoder.compile(), self.model.decoder.compile() # in their places, so that names of weights stay
+        for part in (self.model.encoder, self.model.decoder) if compile else (): part.compile(dynamic=False) # in its place, so that names of weights stay
         self.loss = VQVAELoss(w_rec, w_vq, w_commit, w_perc, l2, perc_weights)
         self.psnr = PeakSignalNoiseRatio((-1., 1.), reduction='elementwise_mean', dim=(1, 2, 3))
         self.usage = CodebookUsage(self.model.quantizer.n_codes)
