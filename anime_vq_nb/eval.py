@@ -780,6 +780,7 @@ def eval_run(
     seed:int=0, # of the split, as in training
     batch_size:int=32, # pictures at a time
     dino:str='none', # DINOv2's weights for the same distances on its features: 'timm' fetches them; a file; or 'none'
+    vgg:str='none', # VGG16's weights for the same distances on its features: 'torchvision' fetches them; a file; or 'none'
     codecs:str='JPEG,WebP', # baselines at the same bits: some of JPEG and WebP, with commas; or 'none'
     each:int=1, # faces of each kind in the report: worst, median, best
 ) -> str: # the report
@@ -792,7 +793,7 @@ def eval_run(
     models = {c: load_model(c) for c in names}
     if not models: raise AvatarError("there is no model to measure; give one with --ckpt")
     ds = held_out(data, next(iter(models.values())).size, split, val_frac, seed)
-    nets = ([] if fid == 'none' else [fid]) + ([] if dino == 'none' else [dino_features(dino)])
+    nets = ([] if fid == 'none' else [fid]) + ([] if dino == 'none' else [dino_features(dino)]) + ([] if vgg == 'none' else [VGGFeatures(PerceptualLoss(vgg))])
     perc = None if lpips == 'none' else PerceptualLoss(lpips)
     Path(out).mkdir(parents=True, exist_ok=True) # before the long work
     c = compare(models, ds, perc, nets, batch_size, () if codecs == 'none' else tuple(codecs.split(',')), each)
