@@ -706,7 +706,7 @@ class TokenDataset(Dataset):
     def __init__(self,
         views:list, # of Tokens, from load_tokens: the same pictures in the same order
     ):
-        self.codes, self.n = torch.from_numpy(np.concatenate([v.codes for v in views])), len(views[0].codes)
+        self.codes, self.n = torch.from_numpy(np.concatenate([v.codes for v in views]).astype(np.int32)), len(views[0].codes)
         self.labels = torch.from_numpy(np.concatenate([np.zeros(self.n, np.int64) if v.labels is None else v.labels for v in views]))
     def __len__(self): return self.n
     def __getitem__(self, i): return self.codes[i % len(self.codes)].long(), self.labels[i % len(self.codes)]
