@@ -803,7 +803,7 @@ def known_rows(
         rows = {r['path']: dict(r, home='old', at=i) for i,r in enumerate(old.manifest.to_dict('records')) if same(r)}
         lost = [dict(r, home='thumb', at=r['thumb'] if r['thumb'] >= 0 else None) for r in old.rejects.to_dict('records') if same(r)]
         rows |= {r['path']: r for r in lost if not r['twin'] or r['twin'] in rows}
-    return rows | {p: dict(r, home='work') for p,r in work.rows.items() if same(r)}
+    return rows | {p: dict(r, home='work') for p,r in work.rows.items() if same(r) and p not in rows} # both have it where a run was killed after its store was in place
 
 # %% ../nbs/00_data.ipynb #1f3a2e96
 def sort_out(
@@ -1044,7 +1044,7 @@ def prepare(
 # %% ../nbs/00_data.ipynb #0122069f
 prepare_cli = cli(prepare, 'anime_vq_prepare')
 
-# %% ../nbs/00_data.ipynb #94754453
+# %% ../nbs/00_data.ipynb #498da0b6
 def in_validation(
     key:str, # of a picture, as in the manifest
     val_frac:float=.2, # part held out, on average
@@ -1054,7 +1054,7 @@ def in_validation(
     h = hashlib.blake2b(f'{seed}:{key}'.encode(), digest_size=8).digest()
     return int.from_bytes(h, 'big')/2**64 < val_frac
 
-# %% ../nbs/00_data.ipynb #52366841
+# %% ../nbs/00_data.ipynb #cea18bb9
 LUMA = torch.tensor([.2989, .587, .114])
 
 def colour_map(
@@ -1066,7 +1066,7 @@ def colour_map(
     S = s*torch.eye(3) + (1 - s)*LUMA.expand(3, 3)
     return c*b*S, ((1 - c)*b)[:,0]*m[:,None]
 
-# %% ../nbs/00_data.ipynb #4dbc1c20
+# %% ../nbs/00_data.ipynb #37d12aa9
 def cut_out(
     x:Tensor, # float (b, 3, h, w)
     side:Tensor, # (b,), part of height and width that stays, above 0 to 1
@@ -1079,7 +1079,7 @@ def cut_out(
     A[:,:,2] = (1 - side)[:,None]*(2*at - 1) # anywhere that stays inside
     return F.grid_sample(x, F.affine_grid(A.to(x), x.shape, align_corners=False), padding_mode='border', align_corners=False)
 
-# %% ../nbs/00_data.ipynb #08cf71ba
+# %% ../nbs/00_data.ipynb #7b3dcdc3
 def augment(
     x:Tensor, # uint8 (b, 3, h, w)
     flip:float=.5, # probability of a horizontal flip
@@ -1097,7 +1097,7 @@ def augment(
         torch.addmm(o[0]/127.5 - 1, A[0]/127.5, p, out=y[i].flatten(1)).clamp_(-1, 1) # jittered and normalised
     return y
 
-# %% ../nbs/00_data.ipynb #32bfd431
+# %% ../nbs/00_data.ipynb #eca5d999
 class AvatarDataset(Dataset):
     "Some pictures of a store, as float32 (3, size, size) in [-1, 1]; a `DataLoader` needs `collate_fn=whole_batch`"
     def __init__(self,
@@ -1115,7 +1115,7 @@ class AvatarDataset(Dataset):
         x = torch.from_numpy(self.store.images[idx]).permute(0, 3, 1, 2).contiguous()
         return self.tfm(x) if self.seed is None else self.tfm(x, seeds=[(self.seed << 40) + p for p in places])
 
-# %% ../nbs/00_data.ipynb #c704e051
+# %% ../nbs/00_data.ipynb #cf26c761
 class TrainSampler(DistributedSampler):
     "Places of training pictures, shuffled anew in each epoch. Ranks share each batch: two of them with `b` pictures see what one with `2*b` would see"
     def __init__(self,
@@ -1137,7 +1137,7 @@ class TrainSampler(DistributedSampler):
             start = (k*self.num_replicas + self.rank)*self.b
             yield from (e*self.n + order[start:start + self.b]).tolist()
 
-# %% ../nbs/00_data.ipynb #9dad0df8
+# %% ../nbs/00_data.ipynb #dc69066d
 LITDATA = 'litdata.json'
 
 def _lit():
@@ -1164,7 +1164,7 @@ def to_litdata(
     (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed)))
     return dst
 
-# %% ../nbs/00_data.ipynb #5efafcda
+# %% ../nbs/00_data.ipynb #31167573
 def _augmentation(hp): return partial(augment, flip=hp.flip, jitter=hp.jitter, crop=hp.crop)
 
 def _streamed(x, tfm): return tfm(torch.as_tensor(x).permute(2, 0, 1)[None])[0]
@@ -1188,7 +1188,7 @@ def litdata_loader(
     "A loader that knows litdata's ranks and workers"
     return _lit().StreamingDataLoader(ds, batch_size=batch_size, **kw)
 
-# %% ../nbs/00_data.ipynb #563930f7
+# %% ../nbs/00_data.ipynb #38beedff
 def demo_path(
     root:str, # folder for demo data
     n:int, # number of pictures
@@ -1198,7 +1198,7 @@ def demo_path(
     "Where the store of these demo avatars belongs"
     return Path(root)/f'demo-{n}-{size}px-seed{seed}'
 
-# %% ../nbs/00_data.ipynb #c526b460
+# %% ../nbs/00_data.ipynb #381bc6f1
 class AnimeDataModule(L.LightningDataModule):
     "Avatars in batches of float32 (b, 3, size, size) in [-1, 1], split by content; raises `AvatarError` for data that cannot be served"
     def __init__(self,
@@ -1220,14 +1220,14 @@ class AnimeDataModule(L.LightningDataModule):
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
 
-# %% ../nbs/00_data.ipynb #38beedff
+# %% ../nbs/00_data.ipynb #fc6f88f1
 @patch(as_prop=True)
 def store_path(self:AnimeDataModule) -> Path:
     "Where the store lies, or will lie"
     hp = self.hparams
     return demo_path(hp.root, hp.n_demo, hp.size, hp.seed) if hp.data == 'demo' else Path(hp.data)
 
-# %% ../nbs/00_data.ipynb #fc6f88f1
+# %% ../nbs/00_data.ipynb #6bf946e5
 @patch
 def prepare_data(self:AnimeDataModule):
     "Draw and prepare the demo avatars, where they are asked for and not there yet"
@@ -1236,14 +1236,14 @@ def prepare_data(self:AnimeDataModule):
     with only_one(dst.with_name(dst.name + '-demo'), wait=True):
         if not dst.exists(): prepare(f'demo:{hp.n_demo}:{hp.seed}', dst, hp.size, near=0)
 
-# %% ../nbs/00_data.ipynb #d9493ae4
+# %% ../nbs/00_data.ipynb #a07df23e
 def _open(hp, path):
     "Training and validation set of a store"
     store = AvatarStore(path)
     val = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
     return store.size, AvatarDataset(store, np.flatnonzero(~val), _augmentation(hp), hp.seed), AvatarDataset(store, np.flatnonzero(val))
 
-# %% ../nbs/00_data.ipynb #6bf946e5
+# %% ../nbs/00_data.ipynb #ec6c220a
 @patch
 def setup(self:AnimeDataModule,
     stage:str=None, # Lightning's; all stages are alike
@@ -1260,7 +1260,7 @@ def setup(self:AnimeDataModule,
     if len(self.val_ds) < self.ranks[1]:
         raise AvatarError(f"{len(self.val_ds)} of {len(self.train_ds) + len(self.val_ds)} pictures are held out with val_frac {hp.val_frac}, and each process needs one; set a larger --data.val_frac, or give more pictures")
 
-# %% ../nbs/00_data.ipynb #ec6c220a
+# %% ../nbs/00_data.ipynb #d31bedb0
 @patch(as_prop=True)
 def ranks(self:AnimeDataModule) -> tuple: # (rank of this process, number of processes)
     "Which part of the data is ours"
@@ -1276,7 +1276,7 @@ def equal_batches(
     while rest and part % batch_size == 0: batch_size += 1
     return batch_size
 
-# %% ../nbs/00_data.ipynb #d31bedb0
+# %% ../nbs/00_data.ipynb #f8af59e1
 def whole_batch(
     batch, # from an AvatarDataset, which gives whole batches, or a list of pictures
 ) -> Tensor: # (b, 3, size, size)

@@ -71,7 +71,7 @@ def main():
     out, rows = Path(args.out or f"nbs/experiments/tried-{args.what}.json"), dict(choices=CHOICES, quantizers=QUANTIZERS)[args.what]
     perc = PerceptualLoss(args.vgg) if args.vgg else None
     setting = dict(steps=args.steps, data=args.name, n=args.n if args.data == "demo" else None, crop=args.crop)
-    record = json.loads(out.read_text()) if out.is_file() else dict(setting, command="python " + " ".join(sys.argv), hardware=hardware(), torch=torch.__version__, rows=[])
+    record = json.loads(out.read_text()) if out.is_file() else dict(setting, command="python " + " ".join(sys.argv), hardware=hardware(), threads=torch.get_num_threads(), torch=torch.__version__, rows=[])
     if {k: record[k] for k in setting} != setting: sys.exit(f"{out} holds runs of another setting; remove it, or name another with --out")
     dm = AnimeDataModule(args.data, 64, n_demo=args.n)
     dm.prepare_data()
