@@ -974,7 +974,7 @@ def save_pictures(
     x:Tensor, # (n, 3, h, w) in [-1, 1]
     out:str, # a name that ends in .png: one sheet; any other: a folder, a file for each
 ) -> Path: # what was written
-    "Write PNGs, pixel for pixel. Raises `AvatarError` for a name that ends in anything else"
+    "Write PNGs, pixel for pixel"
     out, x = Path(out), to_uint8(x)
     if out.suffix.lower() == '.png':
         out.parent.mkdir(parents=True, exist_ok=True)
