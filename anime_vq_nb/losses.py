@@ -190,8 +190,9 @@ class LeCAM(nn.Module):
             dist.all_reduce(now)
             now /= dist.get_world_size()
         ema = torch.where(self.started, self.ema, now) # no `if`: that would make the CPU wait for the GPU
-        self.ema.copy_(ema.lerp(now, 1 - self.decay))
-        self.started.fill_(True)
+        ok = now.isfinite().all() # a broken batch moves nothing
+        self.ema.copy_(torch.where(ok, ema.lerp(now, 1 - self.decay), self.ema))
+        self.started.logical_or_(ok)
         return F.relu(real - ema[1]).square().mean() + F.relu(ema[0] - fake).square().mean()
 
 # %% ../nbs/04_losses.ipynb #d6fb02ab

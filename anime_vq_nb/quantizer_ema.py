@@ -38,7 +38,8 @@ def histogram(
     n_codes:int, # K
 ) -> Tensor: # (K,), float32
     "How often each code was picked"
-    return torch.bincount(indices.flatten(), minlength=n_codes).float()
+    idx = indices.flatten().long()
+    return torch.zeros(n_codes, device=idx.device).scatter_add_(0, idx, torch.ones_like(idx, dtype=torch.float32)) # bincount would wait for the GPU
 
 def perplexity(
     counts:Tensor, # (K,), how often each code was picked; any scale
@@ -262,6 +263,8 @@ def revive(self:VectorQuantizerEMA,
     poor = ((self.counts < below*self.counts.mean()) & (self.age >= rest)).nonzero()[:,0]
     if not len(poor): return poor
     z, weight = everyone(z), everyone(error.float()).double().nan_to_num(0., 0., 0.).cpu() + 1e-12
+    weight *= z.isfinite().all(1).cpu()
+    if not weight.any(): return poor[:0] # a broken batch
     poor = poor[self.counts[poor].argsort(stable=True)][:min(most, len(z))]
     new = z[torch.multinomial(weight, len(poor), generator=torch.Generator().manual_seed(seed)).to(z.device)]
     self.codes[poor], self.counts[poor], self.age[poor] = new, self.counts.mean(), 0
