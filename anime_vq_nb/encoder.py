@@ -22,7 +22,8 @@ from .data import AvatarError
 class GroupNorm(nn.GroupNorm):
     "`nn.GroupNorm` in the precision of its input; what it sums inside is 32-bit all the same"
     def forward(self, x):
-        with torch.autocast(x.device.type, enabled=False): # on a GPU, autocast would make it 32-bit, and what follows
+        if x.is_meta: return super().forward(x) # a device that autocast does not know
+        with torch.autocast(x.device.type, enabled=False):
             return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
 
 def make_norm(

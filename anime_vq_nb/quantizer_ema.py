@@ -264,8 +264,8 @@ def revive(self:VectorQuantizerEMA,
     if not len(poor): return poor
     z, weight = everyone(z), everyone(error.float()).double().nan_to_num(0., 0., 0.).cpu() + 1e-12
     weight *= z.isfinite().all(1).cpu()
-    if not weight.any(): return poor[:0] # a broken batch
-    poor = poor[self.counts[poor].argsort(stable=True)][:min(most, len(z))]
+    poor = poor[self.counts[poor].argsort(stable=True)][:min(most, int((weight > 0).sum()))]
+    if not len(poor): return poor # nothing in this batch is finite
     new = z[torch.multinomial(weight, len(poor), generator=torch.Generator().manual_seed(seed)).to(z.device)]
     self.codes[poor], self.counts[poor], self.age[poor] = new, self.counts.mean(), 0
     self.sums[poor] = new*self.counts[poor][:,None]

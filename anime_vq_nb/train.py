@@ -6,7 +6,8 @@
 __all__ = ['PHASES', 'warmup_cosine', 'check_revival', 'VQVAEModel', 'error_map', 'fused', 'clip', 'log_figure',
            'reconstructions', 'Pictures', 'Averaging', 'SaveOnStop', 'check_gan', 'load_phase1', 'VQGANModel',
            'RunOptions', 'run_callbacks', 'config_names', 'find_config', 'named_configs', 'phase_of', 'auto_precision',
-           'add_help', 'TrainCLI', 'summary', 'commit', 'hardware', 'make_record', 'run_cli', 'train_cli']
+           'add_help', 'TrainCLI', 'progress_bar', 'summary', 'commit', 'hardware', 'make_record', 'run_cli',
+           'train_cli']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
 import json, math, os, platform, shlex, shutil, signal, subprocess, sys, time
@@ -26,7 +27,7 @@ import yaml
 from fastcore.basics import patch
 from fastcore.docments import docments
 from jsonargparse import ArgumentError
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
@@ -160,7 +161,7 @@ def look(self:VQVAEModel):
     if self.noted is None: return
     (bad, ready, batch), self.noted = self.noted, None
     if ready: ready.synchronize() # it was recorded a step ago
-    if not bad:
+    if not bad.numpy(): # it is on the processor by now
         self.bad_in_row = 0
         return
     folder = Path(getattr(self.trainer.checkpoint_callback, 'dirpath', None) or self.trainer.default_root_dir)
@@ -656,6 +657,13 @@ class TrainCLI(LightningCLI):
         if path and not Path(path).is_file(): raise AvatarError(f"there is no checkpoint {path}; look in runs/NAME/NUMBER/checkpoints")
 
 # %% ../nbs/05_train.ipynb #47d63db2
+def progress_bar(
+    cfg, # of the trainer
+) -> list: # of one callback, or none
+    "A bar that is drawn every 20 steps on a GPU: to write the loss it has to wait for it"
+    own = any(isinstance(c, ProgressBar) for c in cfg.callbacks or [])
+    return [] if own or cfg.enable_progress_bar is False else [TQDMProgressBar(20 if torch.cuda.is_available() else 1)]
+
 @patch
 def instantiate_trainer(self:TrainCLI, **kw):
     "A trainer with our precision, loggers and callbacks where none are configured"
@@ -670,7 +678,7 @@ def instantiate_trainer(self:TrainCLI, **kw):
     if fit:
         run = self._get(self.config_init, 'run')
         self.folder = run.new_folder()
-        self.trainer_defaults['callbacks'] = self.callbacks(run)
+        self.trainer_defaults['callbacks'] = self.callbacks(run) + progress_bar(cfg)
         if cfg.logger in (None, True): kw['logger'] = [CSVLogger(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
     return LightningCLI.instantiate_trainer(self, **kw)
 
