@@ -110,7 +110,7 @@ def readme():
             parts += ['```\n' + ''.join(o['text']).rstrip() + '\n```' for o in cell['outputs'] if o.get('name') == 'stdout']
     text = '\n\n'.join(p for p in parts if p)
     text = re.sub(r'\]\(images/', '](nbs/images/', text)
-    text = re.sub(r'\]\((\d\d_\w+\.ipynb)', r'](nbs/\1', text)
+    text = re.sub(r'\]\((\w+\.ipynb)', r'](nbs/\1', text)
     (get_config().config_path/'README.md').write_text('<!-- Made from nbs/index.ipynb by `python .ci/docs.py --readme`; edit that -->\n\n' + text + '\n', encoding='utf-8')
 
 

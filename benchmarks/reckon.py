@@ -1,7 +1,7 @@
 """Memory and time of a training step on a graphics card that is not at hand: reckoned, not measured
 
     pip install -e '.[bench]'
-    python benchmarks/reckon.py                  # half a minute on a processor, no GPU
+    python benchmarks/reckon.py                  # a minute on a processor, no GPU
     python benchmarks/reckon.py --small --out small.json         # seconds, for trying it out
 
 The step runs on PyTorch's fake tensors, which have shapes, types and a device but no numbers. Each operation is
@@ -27,6 +27,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torchvision.models.vgg import cfgs, make_layers
 
+from anime_vq_nb.encoder import GroupNorm
 from anime_vq_nb.train import commit, hardware
 from train_step import FULL, SMALL, make_model
 
@@ -36,10 +37,11 @@ CARDS = {  # dense bfloat16 with 32-bit sums, FLOP/s; the same in 32 bits; bytes
     "A100 40 GB": (312e12, 19.5e12, 1555e9),
     "H100 SXM": (989e12, 66.9e12, 3350e9),
 }
+OURS, WIDE, PEER = "anime_vq_nb", "anime_vq_nb, PyTorch's GroupNorm", "diffusers VQModel"
 
 
 class Ledger(TorchDispatchMode):
-    "Bytes alive, and for each kind of operation its calls, bytes, operations in 16 and in 32 bits, and least seconds on each card"
+    "Bytes that are alive, bytes and arithmetic of each kind of operation, and least seconds on each card"
     def __init__(self):
         super().__init__()
         self.alive, self.peak, self.known, self.time = 0, 0, set(), dict.fromkeys(CARDS, 0.)
@@ -108,10 +110,10 @@ def step(module, x, optimizers):
         o.zero_grad()
 
 
-def reckon(phase, peer, size, batch, plan, vgg):
+def reckon(phase, what, size, batch, plan, vgg):
     "Memory and least time of the second step; the first makes the optimizers' state"
-    module = make_model(phase, peer, size, plan, vgg)
-    with FakeTensorMode(), patch.object(F, "group_norm", as_on_cuda), Ledger() as ledger:
+    module, norm = make_model(phase, what == PEER, size, plan, vgg), nn.GroupNorm if what == WIDE else GroupNorm
+    with FakeTensorMode(), patch.object(F, "group_norm", as_on_cuda), patch.object(GroupNorm, "forward", norm.forward), Ledger() as ledger:
         for part in (module, module.loss.perceptual._net[0]): pretend(part)
         optimizers = [torch.optim.Adam(m.parameters(), fused=True) for m in (module.model, *([module.discriminator] if phase == 2 else []))]
         x = torch.rand(batch, 3, size, size)*2 - 1
@@ -137,8 +139,8 @@ def main():
         torch.save({f"features.{k}": v for k, v in make_layers(cfgs["D"]).state_dict().items()}, vgg)
         rows = []
         for phase in (1, 2):
-            for peer in (False, True):
-                rows.append({"phase": phase, "what": "diffusers VQModel" if peer else "anime_vq_nb", **reckon(phase, peer, size, batch, plan, vgg)})
+            for what in (OURS, WIDE, PEER):
+                rows.append({"phase": phase, "what": what, **reckon(phase, what, size, batch, plan, vgg)})
                 print(rows[-1], flush=True)
     record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=f"reckoned, no card was used; on {hardware()}", torch=torch.__version__, diffusers=version("diffusers"),
                   precision="bf16-mixed", size=size, batch=batch, small=args.small, cards={k: dict(zip(("bfloat16 FLOP/s", "32-bit FLOP/s", "bytes/s"), v)) for k, v in CARDS.items()}, rows=rows)
