@@ -14,7 +14,7 @@ setup(
     long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Science/Research', 'Programming Language :: Python :: 3'],
     packages=[cfg['lib_name'], cfg['lib_name'] + '.configs'], package_data={cfg['lib_name'] + '.configs': ['*.yaml'], cfg['lib_name']: ['pretrained/*/*']},
-    install_requires=cfg['requirements'].split(), extras_require={k: cfg[f'{k}_requirements'].split() for k in 'bench dev dino face hub litdata vqp wandb'.split()},
+    install_requires=cfg['requirements'].split(), extras_require={k: cfg[f'{k}_requirements'].split() for k in 'bench dev face hub litdata vqp wandb'.split()},
     entry_points=dict(console_scripts=cfg['console_scripts'].split(), nbdev=[f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]),
     zip_safe=False,
 )

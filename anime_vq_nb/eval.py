@@ -237,7 +237,7 @@ def dino_features(
 ) -> DINOFeatures: # an extractor for frechet and evaluate
     "DINOv2 through timm; raises `AvatarError` without timm or without the weights"
     try: import timm
-    except ImportError: raise AvatarError("DINOv2 needs timm; install it with: pip install 'anime_vq_nb[dino]'") from None
+    except ImportError: raise AvatarError("DINOv2 needs timm; install it with: pip install timm") from None
     if weights != 'timm' and not Path(weights).is_file(): raise AvatarError(f"there is no file {weights} with DINOv2's weights; give another, or 'timm' to fetch them")
     kw = {} if weights == 'timm' else dict(pretrained_cfg_overlay=dict(file=str(weights)))
     try: return DINOFeatures(timm.create_model(arch, pretrained=True, num_classes=0, img_size=224, **kw))
@@ -787,6 +787,7 @@ def eval_run(
     "Measure trained models on held-out pictures, and compare them. Raises `AvatarError`"
     names = [str(c) for c in ([ckpt] if isinstance(ckpt, (str, Path)) else ckpt)]
     command = command_line(['anime_vq_eval', *(word for c in names for word in ('--ckpt', c)), '--data', data], eval_run, locals())
+    made = dict(command=command, commit=commit(), date=date.today().isoformat(), hardware=hardware())
     if twice := [c for c in names if names.count(c) > 1]: raise AvatarError(f"{twice[0]} is given twice")
     for k,v in dict(batch_size=batch_size, each=each).items():
         if v < 1: raise AvatarError(f"{k} is {v}; it must be 1 or more")
@@ -797,7 +798,6 @@ def eval_run(
     perc = None if lpips == 'none' else PerceptualLoss(lpips)
     Path(out).mkdir(parents=True, exist_ok=True) # before the long work
     c = compare(models, ds, perc, nets, batch_size, () if codecs == 'none' else tuple(codecs.split(',')), each)
-    made = dict(command=command, commit=commit(), date=date.today().isoformat(), hardware=hardware())
     return f'{write_eval(c, models, ds, str(data), Path(out), split=split, **made)}\nWritten to {out}, the pictures in {Path(out)/"report.html"}'
 
 # %% ../nbs/06_eval.ipynb #3a9f6c3e

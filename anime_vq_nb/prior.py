@@ -8,9 +8,9 @@ __all__ = ['Tokens', 'PRIORS', 'sample_cli', 'prior_eval_cli', 'grid_turns', 'tu
            'confidence', 'ARPrior', 'tokenizer_hash', 'check_tokenizer', 'load_prior', 'random_views', 'tokenize',
            'save_tokens', 'load_tokens', 'classes_of', 'TokenDataModule', 'TokenDataset', 'PriorModel', 'param_groups',
            'decode_all', 'picture_rows', 'Dreams', 'PriorRun', 'prior_callbacks', 'PriorCLI', 'prior_cli', 'class_id',
-           'load_pair', 'dream', 'save_pictures', 'sample', 'Decoded', 'Mirrored', 'rivals', 'compare_sets',
-           'memorised', 'plot_memory', 'closest_pairs', 'through', 'held_out_nll', 'evaluate_prior', 'prior_report',
-           'judging_pictures', 'prior_eval', 'write_prior_eval']
+           'tokenizer_beside', 'load_pair', 'dream', 'save_pictures', 'sample', 'Decoded', 'Mirrored', 'rivals',
+           'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'through', 'held_out_nll', 'evaluate_prior',
+           'prior_report', 'judging_pictures', 'prior_eval', 'write_prior_eval']
 
 # %% ../nbs/07_prior.ipynb #0c1c325a
 import hashlib, inspect, json, math, os, shlex, sys, time
@@ -952,7 +952,7 @@ def after_fit(self:PriorCLI):
     prior.save_pretrained(folder/'pretrained')
     dm.model.save_pretrained(folder/'pretrained'/'tokenizer')
     sizes = {k: len(v) for k,v in dm.sets.items()}
-    record = dict(command='anime_vq_prior ' + shlex.join(self.argv), commit=commit(), date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(), torch=torch.__version__,
+    record = dict(command='anime_vq_prior ' + shlex.join(self.argv), commit=self.code, date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(), torch=torch.__version__,
                   data=dict(store=str(dm.store().path), size=dm.model.size, train=sizes['train'], held_out=sizes['val'], **{k: dm.hparams[k] for k in ('passes', 'val_frac', 'seed', 'label')}),
                   tokenizer=dm.hash, kind=module.hparams.kind, parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step, best_step=ckpt['global_step'],
                   minutes=round((time.time() - self.started)/60, 1), n_codes=prior.n_codes, metrics=metrics)
@@ -983,15 +983,25 @@ def class_id(
     known = ', '.join(prior.class_names) if prior.class_names else f'0 to {prior.n_classes - 1}' if prior.n_classes else 'none, it was trained without'
     raise AvatarError(f"label is {label!r}; this prior's classes are {known}")
 
+def tokenizer_beside(
+    prior, # folder of a prior, or of its run, a name on the Hub, or 'demo'
+): # a folder, or 'demo'
+    "Where the tokenizer lies that was saved with a prior. Raises `AvatarError` where there is none"
+    if str(prior) == 'demo': return 'demo'
+    home, none = Path(prior), AvatarError(f"there is no tokenizer in {prior}; give it, too: anime_vq_sample TOKENIZER --prior {prior}")
+    if home.exists():
+        inside = (home/'pretrained' if (home/'pretrained').is_dir() else home)/'tokenizer'
+        if not inside.is_dir(): raise none
+        return inside
+    try: return [Path(hf_hub_download(str(prior), f, subfolder='tokenizer')).parent for f in ('config.json', 'model.safetensors')][0]
+    except OSError: raise none from None
+
 def load_pair(
     prior, # folder of a prior, or of its run, a name on the Hub, or 'demo'
     ckpt:str='', # its tokenizer, where that does not lie with it
 ) -> tuple: # (prior, model), on the GPU if there is one
     "A prior and its tokenizer. Raises `AvatarError` where one is missing, or they don't belong together"
-    p, home = load_prior(prior), Path(prior)
-    inside = (home/'pretrained' if (home/'pretrained').is_dir() else home)/'tokenizer'
-    if not ckpt and str(prior) != 'demo' and not inside.is_dir(): raise AvatarError(f"there is no tokenizer in {prior}; give it, too: anime_vq_sample TOKENIZER --prior {prior}")
-    model = load_model(ckpt or ('demo' if str(prior) == 'demo' else inside))
+    p, model = load_prior(prior), load_model(ckpt or tokenizer_beside(prior))
     check_tokenizer(p, model)
     return p.to(next(model.parameters()).device), model
 

@@ -693,7 +693,7 @@ def callbacks(self:TrainCLI,
 @patch
 def fit(self:TrainCLI, **kw):
     "Train; a run that never began leaves nothing behind"
-    self.started = time.time()
+    self.started, self.code = time.time(), commit() # of what trains, whatever is checked out meanwhile
     try: self.trainer.fit(**kw, weights_only=True)
     except (AvatarError, RuntimeError):
         if not self.trainer.global_step: shutil.rmtree(self.folder, ignore_errors=True)
@@ -739,11 +739,12 @@ def make_record(
     trainer:L.Trainer, # after training
     metrics:dict, # name → number
     minutes:float, # that training took
+    code:str, # commit of what trained
 ) -> dict: # plain values
     "What was run, on what, and what came out; call it right after Trainer.validate"
     dm, module = trainer.datamodule, trainer.lightning_module
     measured = min(len(dm.val_ds), sum(trainer.num_val_batches)*dm.hparams.batch_size*trainer.world_size) # fewer with limit_val_batches
-    return dict(command='anime_vq_train ' + shlex.join(argv), commit=commit(), date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(),
+    return dict(command='anime_vq_train ' + shlex.join(argv), commit=code, date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(),
                 torch=torch.__version__, data=dict(store=str(dm.store_path), size=dm.hparams.size, train=len(dm.train_ds), held_out=len(dm.val_ds), measured=measured),
                 steps=trainer.global_step, minutes=round(minutes, 1), n_codes=module.model.quantizer.n_codes, metrics=metrics)
 
@@ -758,7 +759,7 @@ def after_fit(self:TrainCLI):
     module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)['state_dict'])
     metrics, = trainer.validate(module, trainer.datamodule, verbose=False, weights_only=True)
     if not trainer.is_global_zero: return
-    record = make_record(self.argv, trainer, metrics, (time.time() - self.started)/60)
+    record = make_record(self.argv, trainer, metrics, (time.time() - self.started)/60, self.code)
     (folder/'record.json').write_text(json.dumps(record, indent=1))
     val = trainer.datamodule.val_ds
     module.model.save_pretrained(folder/'pretrained')
