@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['Tokens', 'PRIORS', 'sample_cli', 'prior_eval_cli', 'grid_turns', 'turn', 'Block', 'Transformer', 'top_k_top_p',
-           'draw', 'Prior', 'evaluating', 'mask_schedule', 'random_mask', 'MaskedPrior', 'halton', 'halton_order',
-           'confidence', 'ARPrior', 'tokenizer_hash', 'check_tokenizer', 'load_prior', 'random_views', 'tokenize',
-           'save_tokens', 'load_tokens', 'classes_of', 'TokenDataModule', 'TokenDataset', 'PriorModel', 'param_groups',
-           'decode_all', 'picture_rows', 'Dreams', 'PriorRun', 'prior_callbacks', 'PriorCLI', 'prior_cli', 'class_id',
-           'tokenizer_beside', 'load_pair', 'dream', 'save_pictures', 'sample', 'Decoded', 'Mirrored', 'rivals',
-           'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'through', 'held_out_nll', 'evaluate_prior',
-           'prior_report', 'judging_pictures', 'prior_eval', 'write_prior_eval']
+           'draw', 'Prior', 'evaluating', 'mask_schedule', 'fill_schedule', 'random_mask', 'MaskedPrior', 'halton',
+           'halton_order', 'confidence', 'ARPrior', 'tokenizer_hash', 'check_tokenizer', 'load_prior', 'random_views',
+           'tokenize', 'save_tokens', 'load_tokens', 'classes_of', 'TokenDataModule', 'TokenDataset', 'PriorModel',
+           'param_groups', 'decode_all', 'picture_rows', 'Dreams', 'PriorRun', 'prior_callbacks', 'PriorCLI',
+           'prior_cli', 'class_id', 'tokenizer_beside', 'load_pair', 'dream', 'save_pictures', 'sample', 'Decoded',
+           'Mirrored', 'rivals', 'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'through', 'held_out_nll',
+           'evaluate_prior', 'prior_report', 'judging_pictures', 'prior_eval', 'write_prior_eval']
 
 # %% ../nbs/07_prior.ipynb #0c1c325a
 import hashlib, inspect, json, math, os, shlex, sys, time
@@ -285,8 +285,14 @@ def evaluating(
 def mask_schedule(
     t, # time from 0 to 1; a number or a tensor
 ) -> Tensor: # part that is masked, from 1 to 0
-    "The arccos schedule"
+    "The arccos schedule, to learn by"
     return torch.as_tensor(t).acos()*2/math.pi
+
+def fill_schedule(
+    t, # time from 0 to 1; a number or a tensor
+) -> Tensor: # part that is left to fill, from 1 to 0
+    "The cosine schedule, to dream by"
+    return (torch.as_tensor(t)*math.pi/2).cos()
 
 # %% ../nbs/07_prior.ipynb #5a7f0795
 def random_mask(
@@ -395,7 +401,7 @@ def fill(self:MaskedPrior,
         picked = draw(logits, u[:,s,0], **how)
         score = confidence(logits, picked, u[:,s,1], noise*(1 - t)) if order == 'confidence' else -rank.expand_as(x).float()
         best = score.masked_fill(fixed, torch.inf).argsort(1, descending=True).argsort(1)
-        keep = best < length - (holes*mask_schedule(t)).floor()
+        keep = best < length - (holes*fill_schedule(t)).floor()
         x = torch.where(keep & ~fixed, picked, x)
     return x
 
