@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_PIXELS', 'MAX_BYTES', 'VERSION', 'BLOCK',
-           'PASSING', 'THUMB', 'prepare_cli', 'LUMA', 'LITDATA', 'AvatarError', 'cli', 'command_line', 'demo_style',
-           'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb', 'to_rgb',
-           'face_box', 'find_faces', 'to_square', 'open_picture', 'reason_of', 'judge', 'fingerprint', 'bits',
+           'PASSING', 'THUMB', 'prepare_cli', 'LUMA', 'LITDATA', 'AvatarError', 'cli', 'command_line', 'mix_seed',
+           'demo_style', 'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb',
+           'to_rgb', 'face_box', 'find_faces', 'to_square', 'open_picture', 'reason_of', 'judge', 'fingerprint', 'bits',
            'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table', 'TableSource',
            'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource', 'open_source', 'checksums',
            'AvatarStore', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'nearest', 'find_twins',
@@ -79,6 +79,13 @@ def command_line(
     "The command that calls `f` so: after `start`, each option that is not at its default"
     changed = {k: given[k] for k,p in inspect.signature(f).parameters.items() if p.default is not p.empty and given[k] != p.default}
     return shlex.join([*map(str, start), *(word for k,v in changed.items() for word in (f'--{k}', str(v)))])
+
+# %% ../nbs/00_data.ipynb #b1e94286
+def mix_seed(
+    *parts, # numbers of any size, and words
+) -> int: # 0 to 2^63-1, what every generator takes
+    "One seed from several things; whichever changes, it is another"
+    return int.from_bytes(hashlib.blake2b('|'.join(map(str, parts)).encode(), digest_size=8).digest(), 'big') >> 1
 
 # %% ../nbs/00_data.ipynb #a213c051
 STYLES = 'adventurer lorelei open-peeps notionists big-smile micah toon-head personas'.split() # CC0 or CC BY
