@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_PIXELS', 'MAX_BYTES', 'VERSION', 'BLOCK',
-           'PASSING', 'THUMB', 'prepare_cli', 'LUMA', 'LITDATA', 'AvatarError', 'cli', 'command_line', 'mix_seed',
-           'demo_style', 'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb',
-           'to_rgb', 'face_box', 'find_faces', 'to_square', 'open_picture', 'reason_of', 'judge', 'fingerprint', 'bits',
-           'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table', 'TableSource',
-           'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource', 'open_source', 'checksums',
-           'AvatarStore', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'nearest', 'find_twins',
-           'known_rows', 'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs',
-           'report', 'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation', 'colour_map',
+           'PASSING', 'THUMB', 'prepare_cli', 'SPLIT', 'SHORT', 'LUMA', 'LITDATA', 'AvatarError', 'cli', 'command_line',
+           'mix_seed', 'demo_style', 'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject',
+           'to_srgb', 'to_rgb', 'face_box', 'find_faces', 'to_square', 'open_picture', 'reason_of', 'judge',
+           'fingerprint', 'bits', 'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table',
+           'TableSource', 'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource',
+           'open_source', 'checksums', 'AvatarStore', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all',
+           'nearest', 'find_twins', 'known_rows', 'sort_out', 'write_store', 'pixels_of', 'contact_sheet',
+           'size_histogram', 'duplicate_pairs', 'report', 'only_one', 'swap', 'check_options', 'open_old', 'prepare',
+           'in_validation', 'split_of', 'split_record', 'save_split', 'read_split', 'check_split', 'colour_map',
            'cut_out', 'augment', 'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader',
            'demo_path', 'AnimeDataModule', 'equal_batches', 'whole_batch']
 
@@ -1060,6 +1061,68 @@ def in_validation(
     "Whether a picture is held out; depends on its key and the seed alone"
     h = hashlib.blake2b(f'{seed}:{key}'.encode(), digest_size=8).digest()
     return int.from_bytes(h, 'big')/2**64 < val_frac
+
+# %% ../nbs/00_data.ipynb #fa752508
+SPLIT, SHORT = 'split.json', 16 # hexadecimal digits of a key that tell pictures apart
+
+def split_of(
+    store, # an AvatarStore
+    val_frac:float=.2, # part held out
+    seed:int=0, # of the split
+) -> dict: # val_frac, seed, store, checksum (of all keys), train and held_out (counts), train_keys
+    "How a store is split, and which pictures are for training"
+    keys = sorted(store.manifest.key)
+    train = [k[:SHORT] for k in keys if not in_validation(k, val_frac, seed)]
+    return dict(val_frac=val_frac, seed=seed, store=Path(store.path).name, checksum=hashlib.sha256('\n'.join(keys).encode()).hexdigest()[:SHORT],
+                train=len(train), held_out=len(keys) - len(train), train_keys=train)
+
+def split_record(
+    dm, # a data module that was set up
+) -> dict: # of split_of; None for chunks of an older version, which do not say
+    "How the pictures of a run are split"
+    hp = dm.hparams
+    if (chunks := Path(str(hp.data))/LITDATA).is_file(): return json.loads(chunks.read_text(encoding='utf-8')).get('split')
+    return split_of(dm.train_ds.store, hp.val_frac, hp.seed)
+
+def save_split(
+    folder, # of a run, or of its weights; made if missing
+    record:dict, # of split_record; None: nothing is written
+):
+    "Write `split.json` beside the weights"
+    if record is None: return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    part = Path(folder)/f'.{SPLIT}.{os.getpid()}'
+    part.write_text(json.dumps(record), encoding='utf-8')
+    part.replace(Path(folder)/SPLIT)
+
+# %% ../nbs/00_data.ipynb #22480701
+def read_split(
+    path, # folder of a run, its pretrained folder, a checkpoint of it, or the name of weights that come with the package
+) -> dict: # of split_record; None where nothing is known
+    "How a model's pictures were split. Raises `AvatarError` for a file that cannot be read"
+    p, shipped = Path(path), files('anime_vq_nb')/'pretrained'/str(path)
+    places = [p, p/'pretrained'] if p.is_dir() else [p.parent, p.parent.parent] if p.is_file() else [Path(str(shipped))]
+    file = next((f/SPLIT for f in places if (f/SPLIT).is_file()), None)
+    if file is None: return None
+    try: return json.loads(file.read_text(encoding='utf-8'))
+    except ValueError: raise AvatarError(f"{file} cannot be read; remove it, and the split counts as unknown") from None
+
+def check_split(
+    split:dict, # of read_split
+    store, # an AvatarStore
+    val_frac:float, # asked for
+    seed:int, # asked for
+    part:str='val', # what of the store is to be measured: 'val', what those two hold out; or 'all'
+    options:str='--', # how the options of the command begin
+) -> int: # how many of the pictures to be measured the model was trained on; None where its split is not known
+    "Raises `AvatarError` where the same pictures were split otherwise"
+    if split is None: return None
+    here = split_of(store, val_frac, seed)
+    if part == 'val' and here['checksum'] == split['checksum'] and (here['val_frac'], here['seed']) != (split['val_frac'], split['seed']):
+        raise AvatarError(f"the model was trained on these pictures, split with val_frac {split['val_frac']} and seed {split['seed']}, not {val_frac} and {seed}; "
+                          f"give {options}val_frac {split['val_frac']} {options}seed {split['seed']}")
+    known, train = set(split['train_keys']), set(here['train_keys']) if part == 'val' else set()
+    return sum(k in known and k not in train for k in (key[:SHORT] for key in store.manifest.key))
 
 # %% ../nbs/00_data.ipynb #cea18bb9
 LUMA = torch.tensor([.2989, .587, .114])
