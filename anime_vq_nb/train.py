@@ -416,8 +416,7 @@ class VQGANModel(VQVAEModel):
         gan_ramp:int=20_000, # steps until its weight is w_gan
         gan_alone:int=2000, # steps before gan_start in which the discriminator learns alone
         adaptive:bool=False, # weight the adversarial loss by the ratio of gradients at the last layer, too (VQGAN, eq. 7)
-        gan_tolerance:float=.1, # halve the adversarial weight when val/perc (val/rec without it) is worse than its best by more than this part; 0: never
-        lr_d:float=2e-4, # learning rate of the discriminator
+        lr_d:float=2e-4, # learning rate of the discriminator after the warm-up; it follows the same schedule as lr
         betas_d:tuple[float, float]=(.5, .99), # of its Adam; or (0.9, 0.99)
         w_r1:float=0., # weight of the R1 gradient penalty
         r1_every:int=16, # steps between penalties, which then count so much more
@@ -434,7 +433,7 @@ class VQGANModel(VQVAEModel):
         check_gan({**locals(), **vqvae})
         super().__init__(**vqvae)
         self.save_hyperparameters()
-        self.automatic_optimization, self.iteration, self.gan_scale, self.best = False, 0, 1., None
+        self.automatic_optimization, self.iteration = False, 0
         self.discriminator = Discriminator(d_ch, d_layers, d_norm, d_spectral).to(memory_format=torch.channels_last)
         self.lecam = LeCAM()
         if init_from: load_phase1(self.model, init_from)
@@ -502,7 +501,7 @@ def training_step(self:VQGANModel, batch, batch_idx):
     "A step of the autoencoder, and one of the discriminator where it learns already"
     hp, (opt_g, opt_d), x = self.hparams, self.optimizers(), batch.contiguous(memory_format=torch.channels_last)
     whole = (batch_idx + 1) % hp.accumulate == 0 or self.trainer.is_last_batch
-    w = self.gan_scale*gan_weight(self.iteration, hp.w_gan, hp.gan_start, hp.gan_ramp)
+    w = gan_weight(self.iteration, hp.w_gan, hp.gan_start, hp.gan_ramp)
     learns = self.iteration >= hp.gan_start - hp.gan_alone
     loss, terms, vq, x_rec = self.generator_loss(x, w)
     loss_d, terms_d = self.discriminator_loss(x, x_rec) if learns else (torch.zeros_like(loss), {})
@@ -511,6 +510,7 @@ def training_step(self:VQGANModel, batch, batch_idx):
     self.revive(vq, x_rec, batch)
     if learns:
         self.manual_backward(loss_d/hp.accumulate)
+        opt_d.param_groups[0]['lr'] = hp.lr_d*opt_g.param_groups[0]['lr']/hp.lr # one schedule for both
         if whole: self.take_step(opt_d, counted=False)
     if whole:
         self.take_step(opt_g, counted=True)
@@ -521,28 +521,16 @@ def training_step(self:VQGANModel, batch, batch_idx):
 
 # %% ../nbs/05_train.ipynb #1ada7073
 @patch
-def on_validation_epoch_end(self:VQGANModel):
-    "As in phase 1; then the adversary's weight falls back, if validation says so"
-    VQVAEModel.on_validation_epoch_end(self)
-    if self.trainer.sanity_checking or self.trainer.state.fn != 'fit': return
-    name = 'val/perc' if self.loss.perceptual else 'val/rec'
-    now, tol = self.trainer.callback_metrics[name].item(), self.hparams.gan_tolerance
-    if tol and self.best is not None and now > self.best*(1 + tol):
-        self.gan_scale, self.best = self.gan_scale/2, now
-        rank_zero_warn(f'at step {self.global_step} {name} is {now:.4f}, worse than before by more than {tol:.0%}; the adversarial weight is halved, to {self.gan_scale*self.hparams.w_gan:.4g}')
-    else: self.best = now if self.best is None else min(self.best, now)
-
-@patch
 def on_save_checkpoint(self:VQGANModel, ckpt:dict):
-    "Keep the counter, and how the adversary fares"
+    "Keep the counter"
     VQVAEModel.on_save_checkpoint(self, ckpt)
-    ckpt['gan'] = dict(iteration=self.iteration, gan_scale=self.gan_scale, best=self.best)
+    ckpt['gan'] = dict(iteration=self.iteration)
 
 @patch
 def on_load_checkpoint(self:VQGANModel, ckpt:dict):
-    "Take them up"
+    "Take it up"
     VQVAEModel.on_load_checkpoint(self, ckpt)
-    self.__dict__.update(ckpt.get('gan', {}))
+    self.iteration = ckpt.get('gan', {}).get('iteration', 0)
 
 # %% ../nbs/05_train.ipynb #b2bf4233
 PHASES = {1: VQVAEModel, 2: VQGANModel}
