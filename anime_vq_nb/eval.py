@@ -29,7 +29,6 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from fastcore.meta import delegates
-from fastcore.script import Param
 from fastcore.xml import H1, H2, Body, Head, Html, Img, Meta, P, Table, Td, Th, Title, Tr, to_xml
 from PIL import Image
 from torch import Tensor, nn
@@ -803,13 +802,13 @@ def eval_run(
 # %% ../nbs/06_eval.ipynb #3a9f6c3e
 @delegates(eval_run, but=['ckpt', 'data'])
 def eval_command(
-    paths:Param('a model and a store, in this order; or use --ckpt and --data', nargs='*', opt=False)=(),
-    ckpt:Param('a model: run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub; give it again to compare several', action='append')=None,
+    paths:list=(), # a model and a store, in this order; or use --ckpt and --data
+    ckpt:list=(), # a model: run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub; give it again to compare several
     data:str='', # a store, written by anime_vq_prepare or by training on the demo avatars
     **kwargs
 ) -> str: # the report
     "Measure trained models on held-out pictures, and compare them"
-    ckpts, paths = list(ckpt or []), list(paths)
+    ckpts, paths = list(ckpt), list(paths)
     if not ckpts and paths: ckpts.append(paths.pop(0))
     if not data and paths: data = paths.pop(0)
     if paths: raise AvatarError(f"{paths[0]} is one path too many; name models with --ckpt and the store with --data")
@@ -817,7 +816,7 @@ def eval_command(
     if not data: raise AvatarError("there are no pictures to measure on; give a store with --data")
     return eval_run(ckpts, data, **kwargs)
 
-eval_cli = cli(eval_command, 'anime_vq_eval')
+eval_cli = cli(eval_command, 'anime_vq_eval', positional=('paths',))
 
 # %% ../nbs/06_eval.ipynb #5fa7ac5c
 def given_pictures(

@@ -28,7 +28,6 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from fastcore.script import Param
 from huggingface_hub import hf_hub_download
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
@@ -1041,7 +1040,7 @@ def save_pictures(
     return out
 
 def sample(
-    ckpt:Param('a model: run folder, pretrained folder, .ckpt file, a name on the Hub, or demo; not needed with --prior', nargs='?', opt=False)='',
+    ckpt:str='', # a model: run folder, pretrained folder, .ckpt file, a name on the Hub, or demo; not needed with --prior
     prior:str='', # a prior: its run's folder, its pretrained folder, a name on the Hub, demo or demo-ar
     out:str='samples.png', # the sheet to write, a PNG; or a folder, for a PNG of each
     n:int=16, # pictures
@@ -1072,7 +1071,7 @@ def sample(
         codes, what = draw_codes(weights, n, seed), f'{n} samples of {ckpt}, codes drawn by {by}, seed {seed}'
     return f'{what}, written to {save_pictures(decode_all(model, codes), out)}'
 
-sample_cli = cli(sample, 'anime_vq_sample')
+sample_cli = cli(sample, 'anime_vq_sample', positional=('ckpt',))
 
 # %% ../nbs/07_prior.ipynb #3ac3fdd7
 class Decoded(Dataset):

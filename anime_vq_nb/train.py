@@ -38,7 +38,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torchmetrics.image import PeakSignalNoiseRatio
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarError, show_rows
+from .data import AnimeDataModule, AvatarError, show_rows, underscored
 from .decoder import VQVAE
 from .losses import GAN_LOSSES, Discriminator, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, r1_penalty
 from .quantizer_ema import CodebookUsage, everyone, plot_usage, usage_warning
@@ -769,7 +769,7 @@ def run_cli(
 ):
     "Run a command of Lightning's kind: mistakes are one line on stderr and exit code 1"
     if argv is None: plt.switch_backend('agg') # no windows
-    argv = sys.argv[1:] if argv is None else argv
+    argv = underscored(sys.argv[1:] if argv is None else argv)
     try:
         make(argv)(seed_everything_default=0, auto_configure_optimizers=False, load_from_checkpoint_support=False,
                    parser_kwargs=dict(exit_on_error=False, allow_abbrev=False, description=about), args=argv)
