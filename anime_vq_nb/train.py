@@ -35,12 +35,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torchmetrics.image import PeakSignalNoiseRatio
+from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
 from .data import AnimeDataModule, AvatarError, show_rows, underscored
 from .decoder import VQVAE
-from .losses import GAN_LOSSES, Discriminator, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, r1_penalty
+from .losses import GAN_LOSSES, Discriminator, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, psnr, r1_penalty
 from .quantizer_ema import CodebookUsage, everyone, plot_usage, usage_warning
 
 # %% ../nbs/05_train.ipynb #7d2eadd3
@@ -105,7 +105,7 @@ class VQVAEModel(L.LightningModule):
         self.model = VQVAE(**vqvae).to(memory_format=torch.channels_last)
         for part in (self.model.encoder, self.model.decoder) if compile else (): part.compile(dynamic=False) # in its place, so that names of weights stay
         self.loss = VQVAELoss(w_rec, w_vq, w_commit, w_perc, l2, perc_weights)
-        self.psnr = PeakSignalNoiseRatio((-1., 1.), reduction='elementwise_mean', dim=(1, 2, 3))
+        self.energy, self.energy_rec = MeanMetric(), MeanMetric()
         self.usage = CodebookUsage(self.model.quantizer.n_codes)
         self.bad, self.bad_in_row, self.noted = 0, 0, None # steps with a loss that was not finite; what is known of the last step
 
@@ -182,19 +182,20 @@ def validation_step(self:VQVAEModel, batch, batch_idx):
     "Terms of the loss, PSNR and picked codes of one validation batch"
     x_rec, vq = self.model.autoencode(batch)
     loss, terms = self.loss(x_rec, batch, vq)
-    self.psnr.update(x_rec.float().clamp(-1, 1), batch)
     self.usage.update(vq.indices)
-    sharp = (gradient_energy(x_rec.float())/gradient_energy(batch).clamp(min=1e-8)).mean()
-    self.log_dict({f'val/{k}': v for k,v in dict(loss=loss, sharpness=sharp, **terms).items()}, batch_size=len(batch), sync_dist=True)
+    self.energy.update(gradient_energy(batch)), self.energy_rec.update(gradient_energy(x_rec.float()))
+    if self.loss.l2: terms['l1'] = F.l1_loss(x_rec, batch) # rec is a mix then
+    kw = dict(batch_size=len(batch), sync_dist=True)
+    self.log_dict({f'val/{k}': v for k,v in dict(loss=loss, **terms).items()}, **kw)
+    self.log('val/psnr', psnr(x_rec.float(), batch).mean(), prog_bar=True, **kw)
 
 @patch
 def on_validation_epoch_end(self:VQVAEModel):
-    "PSNR, usage and perplexity over the whole split"
+    "Gradient energy, usage and perplexity over the whole split"
     use = self.usage.compute()
-    self.log('val/psnr', self.psnr.compute(), prog_bar=True)
-    self.log_dict({'val/usage': use['usage'].float(), 'val/perplexity': use['perplexity'].float()})
+    self.log_dict({'val/sharpness': self.energy_rec.compute()/self.energy.compute(), 'val/usage': use['usage'].float(), 'val/perplexity': use['perplexity'].float()})
     if (line := usage_warning(use['histogram'])) and not self.trainer.sanity_checking: rank_zero_warn(f'at step {self.global_step} {line}')
-    self.psnr.reset(), self.usage.reset()
+    for m in (self.energy, self.energy_rec, self.usage): m.reset()
     if hasattr(self, 'plateau') and self.trainer.state.fn == 'fit' and not self.trainer.sanity_checking:
         self.plateau.step(self.trainer.callback_metrics['val/rec'].item())
 
@@ -704,7 +705,7 @@ def summary(
     perc_name:str=None, # name of the perceptual distance, if there was one
 ) -> str: # a small table
     "What came out, one line a number"
-    rows = {'L1': f"{metrics['val/rec']:.4f}", 'PSNR': f"{metrics['val/psnr']:.2f} dB", 'gradient energy': f"{metrics['val/sharpness']:.0%} of the originals'",
+    rows = {'L1, range -1 to 1': f"{metrics.get('val/l1', metrics['val/rec']):.4f}", 'PSNR': f"{metrics['val/psnr']:.2f} dB", 'gradient energy': f"{metrics['val/sharpness']:.0%} of the originals'",
             'codes in use': f"{metrics['val/usage']:.1%} of {n_codes}", 'perplexity': f"{metrics['val/perplexity']:.1f}"}
     if perc_name: rows[perc_name] = f"{metrics['val/perc']:.4f}"
     return '\n'.join(f'  {k:28}{v}' for k,v in rows.items())
