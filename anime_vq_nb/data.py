@@ -4,18 +4,18 @@
 
 # %% auto #0
 __all__ = ['BOOLS', 'STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_PIXELS', 'MAX_BYTES', 'VERSION', 'BLOCK',
-           'PASSING', 'THUMB', 'prepare_cli', 'SPLIT', 'SHORT', 'LUMA', 'LITDATA', 'AvatarError', 'add_option',
-           'underscored', 'flags_set', 'cli', 'command_line', 'mix_seed', 'demo_style', 'demo_avatar', 'demo_avatars',
-           'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb', 'to_rgb', 'face_box', 'find_faces', 'to_square',
-           'open_picture', 'reason_of', 'judge', 'fingerprint', 'bits', 'read_picture', 'printable', 'Source',
-           'load_file', 'FolderSource', 'read_table', 'TableSource', 'ArchiveSource', 'ZipSource', 'open_tar',
-           'TarSource', 'HubSource', 'DemoSource', 'open_source', 'checksums', 'AvatarStore', 'check_size', 'Journal',
-           'helpers', 'in_order', 'decode_all', 'nearest', 'find_twins', 'known_rows', 'sort_out', 'write_store',
-           'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report', 'only_one', 'swap',
-           'check_options', 'open_old', 'prepare', 'in_validation', 'split_of', 'split_record', 'save_split',
-           'read_split', 'check_split', 'colour_map', 'cut_out', 'augment', 'AvatarDataset', 'TrainSampler',
-           'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path', 'AnimeDataModule', 'equal_batches',
-           'whole_batch']
+           'PASSING', 'THUMB', 'prepare_cli', 'SPLIT', 'SHORT', 'LUMA', 'LITDATA', 'AvatarError', 'one_line',
+           'add_option', 'underscored', 'flags_set', 'cli', 'command_line', 'mix_seed', 'demo_style', 'demo_avatar',
+           'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb', 'to_rgb', 'face_box',
+           'find_faces', 'to_square', 'open_picture', 'reason_of', 'judge', 'fingerprint', 'bits', 'read_picture',
+           'printable', 'Source', 'load_file', 'FolderSource', 'read_table', 'TableSource', 'ArchiveSource',
+           'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource', 'open_source', 'checksums', 'AvatarStore',
+           'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'nearest', 'find_twins', 'known_rows',
+           'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report',
+           'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation', 'split_of', 'split_record',
+           'save_split', 'read_split', 'check_split', 'colour_map', 'cut_out', 'augment', 'AvatarDataset',
+           'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path', 'AnimeDataModule',
+           'equal_batches', 'whole_batch']
 
 # %% ../nbs/00_data.ipynb #d30ad121
 import base64, ctypes, hashlib, inspect, io, json, lzma, multiprocessing, os, pickle, re, shlex, shutil, signal, sys, tarfile, warnings, zipfile, zlib
@@ -58,6 +58,25 @@ else: from backports.zstd import ZstdError, ZstdFile
 # %% ../nbs/00_data.ipynb #d39fd930
 class AvatarError(ValueError):
     "A mistake that the caller can mend: what is wrong, where, and the way out, in one line"
+
+# %% ../nbs/00_data.ipynb #f56c1208
+@contextmanager
+def one_line(
+    command:str, # its name, which heads the line
+    memory:str='take fewer pictures at a time: a smaller --batch_size', # what to do where the GPU's memory is too small
+):
+    "Let a command's mistakes end in one line on stderr and exit code 1, Ctrl-C in code 130. What nobody foresaw keeps its traceback: that is a bug"
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace') # not every terminal has × and ↔
+    try: yield
+    except AvatarError as e: sys.exit(f'{command}: {e}')
+    except OSError as e: sys.exit(f"{command}: {e.filename or 'a file'}: {e.strerror or e}")
+    except torch.cuda.OutOfMemoryError: sys.exit(f"{command}: the GPU's memory is too small for this; {memory}")
+    except KeyboardInterrupt as e: print(f"{command}: {str(e) or 'stopped'}", file=sys.stderr)
+    except SystemExit as e: # Lightning's own, where Ctrl-C broke into training
+        if not isinstance(e.__context__, KeyboardInterrupt): raise
+    else: return
+    sys.exit(130)
 
 # %% ../nbs/00_data.ipynb #57846955
 BOOLS = {word: truth for truth,words in ((True, 'true yes on 1 t y'), (False, 'false no off 0 f n')) for word in words.split()}
@@ -104,9 +123,7 @@ def cli(
         parser.error = lambda message: sys.exit(f"{name}: {message}; see {name} --help")
         for k,p in params.items(): add_option(parser, p, notes.get(k), k in positional)
         argv = flags_set(underscored(sys.argv[1:] if argv is None else argv), {f'--{k}' for k,p in params.items() if p.annotation is bool})
-        try: print(f(**vars(parser.parse_intermixed_args(argv)))) # options may stand between positional arguments
-        except AvatarError as e: sys.exit(f"{name}: {e}")
-        except OSError as e: sys.exit(f"{name}: {e.filename or 'a file'}: {e.strerror or e}")
+        with one_line(name): print(f(**vars(parser.parse_intermixed_args(argv)))) # options may stand between positional arguments
     return run
 
 # %% ../nbs/00_data.ipynb #d5ca6969
