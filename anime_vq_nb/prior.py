@@ -45,7 +45,7 @@ from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, Trai
 from .decoder import VQVAE, Pretrained
 from .eval import LIBRARIES, VGGFeatures, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, table_markdown, weights_hash
 from .losses import PerceptualLoss
-from .train import Averaging, RunOptions, SaveOnStop, TrainCLI, add_help, commit, fused, hardware, log_figure, run_cli, warmup_cosine
+from .train import Averaging, FiniteSteps, RunOptions, SaveOnStop, TrainCLI, add_help, commit, fused, hardware, log_figure, run_cli, warmup_cosine
 
 # %% ../nbs/07_prior.ipynb #a3c1f0d3
 def grid_turns(
@@ -785,7 +785,7 @@ def val_dataloader(self:TokenDataModule):
 # %% ../nbs/07_prior.ipynb #56e168df
 PRIORS = dict(masked=MaskedPrior, ar=ARPrior)
 
-class PriorModel(L.LightningModule):
+class PriorModel(FiniteSteps):
     "A prior in training; `facts` come from `TokenDataModule`. Raises `AvatarError`"
     def __init__(self,
         facts:dict, # n_codes, side, n_classes, class_names, tokenizer_hash
@@ -804,6 +804,7 @@ class PriorModel(L.LightningModule):
         warmup:int=1000, # steps
         betas:tuple[float, float]=(.9, .96), # of AdamW, also beside Muon
         weight_decay:float=.03, # of matrices
+        max_bad:int=5, # stop after so many steps in a row with a loss or gradients that are not finite
     ):
         super().__init__()
         if kind not in PRIORS: raise AvatarError(f"kind is {kind!r}; it can be {' or '.join(map(repr, PRIORS))}")
@@ -819,10 +820,12 @@ class PriorModel(L.LightningModule):
 def training_step(self:PriorModel, batch, batch_idx):
     "The loss, in nats a token"
     codes, labels = batch
-    seed = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed*4096 + self.global_rank
+    self.keep(self.model.buffers())
+    seed = self.draw_seed('prior', self.trainer.fit_loop.epoch_loop.batch_progress.total.processed, self.global_rank)
     torch.manual_seed(seed) # for dropout
     gen = torch.Generator().manual_seed(seed)
     loss = self.model.loss(codes, labels if self.model.n_classes else None, gen, drop_label=self.hparams.drop_label, **self.how)
+    self.watch(codes, loss)
     self.log('train/loss', loss.detach(), prog_bar=True)
     return loss
 
@@ -836,9 +839,10 @@ def validation_step(self:PriorModel, batch, batch_idx):
 # %% ../nbs/07_prior.ipynb #cef479de
 @patch
 def on_load_checkpoint(self:PriorModel, ckpt:dict):
-    "Refuse the checkpoint of a prior over other codes, with `AvatarError`"
+    "As in training; refuses the checkpoint of a prior over other codes, with `AvatarError`"
     was, now = (f['tokenizer_hash'] for f in (ckpt['hyper_parameters']['facts'], self.hparams.facts))
     if was != now: raise AvatarError(f"the checkpoint is of a prior over the codes of another tokenizer ({was}) than this one ({now}); give the tokenizer that it was trained with: --data.tokenizer")
+    FiniteSteps.on_load_checkpoint(self, ckpt)
 
 # %% ../nbs/07_prior.ipynb #400d2f8c
 def param_groups(
