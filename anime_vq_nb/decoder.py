@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .data import AvatarError
 from .encoder import Encoder, cost_table, level_sides, make_act, make_blocks, make_norm
-from .quantizer_ema import make_quantizer
+from .quantizer_ema import check_float32, make_quantizer
 
 # %% ../nbs/03_decoder.ipynb #dad7e77a
 class Upsample(nn.Module):
@@ -123,6 +123,7 @@ class VQVAE(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['vq-vae', '
 
     def autoencode(self, x) -> tuple: # (x_rec, vq): pictures, and the quantizer's VQOutput
         "What training needs: reconstructions and what the quantizer has to say"
+        check_float32(self.quantizer)
         vq = self.quantizer(self.encoder(x))
         return self.decoder(vq.z_q), vq
 
@@ -134,7 +135,8 @@ class VQVAE(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['vq-vae', '
 def encode(self:VQVAE,
     x:Tensor, # (b, 3, size, size) in [-1, 1]
 ) -> Tensor: # (b, s, s), integers from 0 to K-1
-    "Pictures to codes"
+    "Pictures to codes; raises `AvatarError` for a model that was cast to half precision"
+    check_float32(self.quantizer)
     return self.quantizer.pick(self.encoder(x))
 
 @patch

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['VQOutput', 'nearest', 'histogram', 'perplexity', 'ema_update', 'spread_out', 'kmeans', 'straight_through', 'rotate',
-           'init_codes', 'VectorQuantizerEMA', 'everyone', 'CodebookUsage', 'usage_warning', 'plot_usage',
-           'ForeignQuantizer', 'make_quantizer']
+           'init_codes', 'check_float32', 'VectorQuantizerEMA', 'everyone', 'CodebookUsage', 'usage_warning',
+           'plot_usage', 'ForeignQuantizer', 'make_quantizer']
 
 # %% ../nbs/02_quantizer_ema.ipynb #a2116404
 import math
@@ -141,6 +141,14 @@ def init_codes(
     raise AvatarError(f"init is {init!r}; it can be 'normal' or 'kaiming'")
 
 # %% ../nbs/02_quantizer_ema.ipynb #bdac5185
+def check_float32(
+    quantizer:nn.Module,
+):
+    "Raises `AvatarError` for a quantizer that was cast to another precision"
+    for t in (*quantizer.parameters(), *quantizer.buffers()):
+        if t.is_floating_point() and t.dtype != torch.float32:
+            raise AvatarError(f"the quantizer is in {str(t.dtype)[6:]}, and would pick other codes; keep the model in float32 (model.float()), and for speed call it under torch.autocast")
+
 class VectorQuantizerEMA(nn.Module):
     "Nearest code for each vector, codes moved by moving averages. Always float32. Train mode updates the codes, eval mode does not"
     def __init__(self,
@@ -187,6 +195,7 @@ def vectors(self:VectorQuantizerEMA,
     z:Tensor, # (b, c_latent, h, w)
 ) -> Tensor: # (b*h*w, dim), float32
     "Latents as a list of vectors, projected to the codes' dimension"
+    check_float32(self)
     flat = self.proj_in(z).float().permute(0, 2, 3, 1).reshape(-1, self.dim)
     with torch.autocast(z.device.type, enabled=False): return self.unit(flat)
 
@@ -339,6 +348,7 @@ class ForeignQuantizer(nn.Module):
         self.register_buffer('counts', torch.ones(n_codes))
 
     def forward(self, z): # (b, c_latent, h, w)
+        check_float32(self)
         b, _, h, w = z.shape
         flat = self.proj_in(z).float().permute(0, 2, 3, 1).reshape(b, h*w, self.dim)
         with torch.autocast(z.device.type, enabled=False): q, idx, *loss = self.vq(flat)

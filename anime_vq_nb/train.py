@@ -144,11 +144,17 @@ def configure_gradient_clipping(self:FiniteSteps, optimizer, gradient_clip_val=N
 
 # %% ../nbs/05_train.ipynb #7adb12d0
 @patch
+def loss_scale(self:FiniteSteps) -> Tensor: # scalar, on the device
+    "What losses are multiplied by in float16; 1 in other precisions"
+    one, scaler = torch.ones((), device=self.device), getattr(self.trainer.precision_plugin, 'scaler', None)
+    return scaler.scale(one) if scaler else one
+
+@patch
 def settle(self:FiniteSteps):
     "Count this step, before its optimizers step"
-    scaler, found = getattr(self.trainer.precision_plugin, 'scaler', None), [flags for _,flags in self.checked.values()]
-    skip, fault = torch.cat(found).any(), torch.stack([flags[0] for flags in found]).any()
-    fault = fault | (skip & (scaler.scale(torch.ones_like(skip, dtype=torch.float)) <= 1) if scaler else skip)
+    found = [flags for _,flags in self.checked.values()]
+    skip, loss = torch.cat(found).any(), torch.stack([flags[0] for flags in found]).any()
+    fault = loss | skip & (self.loss_scale() <= 1)
     skipped, bad, row, longest, step = self.tally
     row = torch.where(skip, row + fault, 0)
     self.tally = torch.stack([skipped + skip, bad + fault, row, torch.maximum(longest, row), torch.where(fault, self.global_step + 1, step)])
@@ -564,7 +570,7 @@ def generator_loss(self:VQGANModel, x, w) -> tuple: # (loss, terms, vq, x_rec)
         self.discriminator.requires_grad_(False)
         gan = GAN_LOSSES[self.hparams.gan][1](self.seen(x_rec, 0).float())
         self.discriminator.requires_grad_(True)
-        if self.hparams.adaptive: w = w*adaptive_weight(loss, gan, self.model.decoder.out[2].weight)
+        if self.hparams.adaptive: w = w*adaptive_weight(loss, gan, self.model.decoder.out[2].weight, scale=self.loss_scale())
         loss, terms = loss + w*gan, {**terms, 'gan': gan.detach(), 'w_gan': torch.as_tensor(w)}
     return loss, terms, vq, x_rec.detach()
 
@@ -713,7 +719,7 @@ def phase_of(
 # %% ../nbs/05_train.ipynb #3414525e
 def auto_precision() -> str: # one of Lightning's names
     "16-bit mixed precision where the hardware computes in it, bfloat16 rather than float16; else 32-bit"
-    if torch.cuda.is_available(): return 'bf16-mixed' if torch.cuda.is_bf16_supported() else '16-mixed'
+    if torch.cuda.is_available(): return 'bf16-mixed' if torch.cuda.is_bf16_supported(including_emulation=False) else '16-mixed'
     return 'bf16-mixed' if torch.ops.mkldnn._is_mkldnn_bf16_supported() else '32-true' # halves the memory on a CPU, too
 
 # %% ../nbs/05_train.ipynb #ed194a5b
@@ -764,6 +770,7 @@ def instantiate_trainer(self:TrainCLI, **kw):
     "A trainer with our precision, loggers and callbacks where none are configured"
     cfg, fit = self._get(self.config_init, 'trainer'), self.subcommand == 'fit'
     if cfg.precision is None: kw['precision'] = auto_precision()
+    if fit and cfg.benchmark is None and not cfg.deterministic: kw['benchmark'] = True # all batches are of one shape, so it pays to try which convolution is fastest
     if isinstance(self.model, VQGANModel):
         if cfg.gradient_clip_val: raise AvatarError("phase 2 clips by itself: set --model.clip, and --trainer.gradient_clip_val null")
         if cfg.accumulate_grad_batches > 1: raise AvatarError("phase 2 accumulates by itself: set --model.accumulate, and --trainer.accumulate_grad_batches 1")
