@@ -223,7 +223,7 @@ class LeCAM(nn.Module):
 # %% ../nbs/04_losses.ipynb #d6fb02ab
 def _color(x, gen):
     "Brightness ±0.5, saturation times 0 to 2, contrast times 0.5 to 1.5"
-    light, vivid, contrast = torch.rand(3, len(x), 1, 1, 1, generator=gen).to(x)
+    light, vivid, contrast = torch.rand(3, len(x), 1, 1, 1, generator=gen).to(x, non_blocking=True)
     x = x + light - .5
     grey = x.mean(1, keepdim=True)
     x = grey + 2*vivid*(x - grey)
@@ -240,7 +240,7 @@ def _cutout(x, gen):
     "A square of half the side becomes 0; its centre may lie anywhere, so a part of it may fall outside"
     def inside(side, centre): return (torch.arange(side) >= centre - side//4) & (torch.arange(side) < centre + side//4)
     rows, cols = (inside(s, torch.randint(s + 1, (len(x), 1, 1), generator=gen)) for s in x.shape[2:]) # (b, 1, side)
-    return x*(~(rows[..., None] & cols[:, :, None])).to(x)
+    return x*(~(rows[..., None] & cols[:, :, None])).to(x, non_blocking=True)
 
 _AUGMENTS = dict(color=_color, translation=_translation, cutout=_cutout)
 

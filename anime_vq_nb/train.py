@@ -156,8 +156,8 @@ def settle(self:FiniteSteps):
     skip, loss = torch.cat(found).any(), torch.stack([flags[0] for flags in found]).any()
     fault = loss | skip & (self.loss_scale() <= 1)
     skipped, bad, row, longest, step = self.tally
-    row = torch.where(skip, row + fault, 0)
-    self.tally = torch.stack([skipped + skip, bad + fault, row, torch.maximum(longest, row), torch.where(fault, self.global_step + 1, step)])
+    row = (row + fault)*skip
+    self.tally = torch.stack([skipped + skip, bad + fault, row, torch.maximum(longest, row), step.masked_fill(fault, self.global_step + 1)]) # torch.where would copy a number to the device, and wait
     self.culprit = newest(self.batch, self.culprit, fault)
     self.last |= {i: (params, newest(flags, self.last[i][1] if i in self.last else None, fault)) for i,(params, flags) in self.checked.items()}
     self.begin()
