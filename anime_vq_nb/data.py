@@ -16,7 +16,7 @@ __all__ = ['BOOLS', 'STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXE
            'duplicate_pairs', 'report', 'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation',
            'split_of', 'split_record', 'save_split', 'read_split', 'check_split', 'colour_map', 'cut_out', 'augment',
            'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path',
-           'AnimeDataModule', 'equal_batches', 'whole_batch']
+           'AnimeDataModule', 'equal_batches', 'whole_batch', 'batches_together']
 
 # %% ../nbs/00_data.ipynb #d30ad121
 import base64, ctypes, hashlib, inspect, io, json, lzma, multiprocessing, os, pickle, re, shlex, shutil, signal, struct, sys, tarfile, warnings, zipfile, zlib
@@ -1395,9 +1395,11 @@ class TrainSampler(DistributedSampler):
         ranks:int=1, # number of processes
         seed:int=0, # of the order
         done=lambda: 0, # says how many batches were trained on, all epochs together
+        together:int=1, # batches to a step of the optimizer; an epoch is of whole steps, where there are enough pictures for one
     ):
         super().__init__(range(n), ranks, rank)
-        self.n, self.b, self.steps, self.seed, self.done = n, batch_size, n//(batch_size*ranks), seed, done
+        steps = n//(batch_size*ranks)
+        self.n, self.b, self.steps, self.seed, self.done = n, batch_size, steps//together*together or steps, seed, done
     def __len__(self): return self.steps*self.b
     def order(self, epoch): return torch.randperm(self.n, generator=torch.Generator().manual_seed((self.seed << 20) + epoch))
     def __iter__(self):
@@ -1563,12 +1565,19 @@ def batches_done(self:AnimeDataModule) -> int:
     "Batches that were trained on, all epochs together, also before a run was resumed"
     return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed if self.trainer else 0
 
+def batches_together(
+    trainer, # or None
+) -> int: # batches to a step of the optimizer, as trainer and model say
+    "How many batches a step's gradients are accumulated from"
+    if trainer is None: return 1
+    return trainer.accumulate_grad_batches*trainer.lightning_module.hparams.get('accumulate', 1)
+
 def _loader(self, ds, train):
     (rank, n), hp = self.ranks, self.hparams
     kw = dict(num_workers=hp.num_workers, persistent_workers=hp.num_workers > 0, pin_memory=torch.cuda.is_available(), drop_last=train)
     if not isinstance(ds, AvatarDataset): return litdata_loader(ds, hp.batch_size, **kw)
     size = hp.batch_size if train else equal_batches(len(ds), n, hp.batch_size)
-    if train: kw['sampler'] = TrainSampler(len(ds), size, rank, n, hp.seed, self.batches_done)
+    if train: kw['sampler'] = TrainSampler(len(ds), size, rank, n, hp.seed, self.batches_done, batches_together(self.trainer))
     elif n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
     return _StoreLoader(ds, size, collate_fn=whole_batch, **kw)
 
