@@ -204,7 +204,7 @@ class LeCAM(nn.Module):
         decay:float=.99, # of the moving averages, 0 (last batch only) to 1 (frozen)
     ):
         super().__init__()
-        self.decay = decay
+        self.decay, self.hold, self.waiting = decay, False, [] # while `hold` is set, batches wait for the last one of a step
         self.register_buffer('ema', torch.zeros(2)) # mean logit, real and fake
         self.register_buffer('started', torch.tensor(False))
 
@@ -215,10 +215,16 @@ class LeCAM(nn.Module):
             dist.all_reduce(now)
             now /= dist.get_world_size()
         ema = torch.where(self.started, self.ema, now) # no `if`: that would make the CPU wait for the GPU
+        self.waiting.append(now)
+        if not self.hold: self.move(ema)
+        return F.relu(real - ema[1]).square().mean() + F.relu(ema[0] - fake).square().mean()
+
+    def move(self, ema):
+        now = torch.stack(self.waiting).mean(0)
+        self.waiting.clear()
         ok = now.isfinite().all() # a broken batch moves nothing
         self.ema.copy_(torch.where(ok, ema.lerp(now, 1 - self.decay), self.ema))
         self.started.logical_or_(ok)
-        return F.relu(real - ema[1]).square().mean() + F.relu(ema[0] - fake).square().mean()
 
 # %% ../nbs/04_losses.ipynb #d6fb02ab
 def _color(x, gen):

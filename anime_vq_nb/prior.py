@@ -41,11 +41,11 @@ from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, cli, command_line, cut_out, in_validation, only_one, show_rows, to_uint8, whole_batch
+from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, batches_together, cli, command_line, cut_out, in_validation, only_one, show_rows, to_uint8, whole_batch
 from .decoder import VQVAE, Pretrained
 from .eval import LIBRARIES, VGGFeatures, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, table_markdown, weights_hash
 from .losses import PerceptualLoss
-from .train import Averaging, FiniteSteps, RunOptions, SaveOnStop, TrainCLI, add_help, commit, fused, hardware, log_figure, run_cli, warmup_cosine
+from .train import Averaging, BestCheckpoint, EarlyStop, FiniteSteps, RunOptions, SaveOnStop, TrainCLI, add_help, averaged, commit, fused, hardware, log_figure, measure, run_cli, take_weights, warmup_cosine
 
 # %% ../nbs/07_prior.ipynb #a3c1f0d3
 def grid_turns(
@@ -752,7 +752,7 @@ class TokenDataset(Dataset):
 def _loader(self, split):
     ds, (rank, n), hp, train = self.sets[split], self.ranks, self.hparams, split == 'train'
     kw = dict(batch_size=hp.batch_size, collate_fn=lambda batch: batch, drop_last=train)
-    if train: kw['sampler'] = TrainSampler(len(ds), hp.batch_size, rank, n, hp.seed, self.batches_done)
+    if train: kw['sampler'] = TrainSampler(len(ds), hp.batch_size, rank, n, hp.seed, self.batches_done, batches_together(self.trainer))
     elif n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
     return _StoreLoader(ds, **kw)
 
@@ -890,7 +890,7 @@ def picture_rows(
     return fig
 
 class Dreams(Callback):
-    "Every few hundred steps: samples, to the loggers; of the weights as they are, not of their average"
+    "Every few hundred steps: samples by the averaged weights, to the loggers"
     def __init__(self,
         every:int=500, # steps
         n:int=16, # pictures
@@ -901,13 +901,14 @@ class Dreams(Callback):
         if step % self.every or step == self.last or not trainer.is_global_zero: return
         self.last, prior, tokenizer = step, module.model, trainer.datamodule.model.to(module.device)
         labels = torch.arange(self.n) % prior.n_classes if prior.n_classes else None
-        log_figure(trainer, 'samples', picture_rows(decode_all(tokenizer, prior.sample(self.n, labels=labels)), f'step {step}'))
+        with averaged(trainer, module): codes = prior.sample(self.n, labels=labels)
+        log_figure(trainer, 'samples', picture_rows(decode_all(tokenizer, codes), f'step {step}'))
 
 # %% ../nbs/07_prior.ipynb #4836cf37
 class PriorRun(RunOptions):
     "Where a run writes, and how often"
     def __init__(self,
-        out:str='runs', # folder of all runs; each gets a numbered folder out/name/0, 1, …
+        out:str='runs', # folder of all runs; each gets a numbered folder out/name/0, 1, …; one that is resumed goes on in its own
         name:str='prior', # name of the experiment
         ckpt_every:int=10_000, # steps between periodic checkpoints, all kept
         samples_every:int=500, # steps between samples in the logs
@@ -925,11 +926,10 @@ def prior_callbacks(
 ) -> list: # of Lightning callbacks
     "Checkpoints, samples, learning rate, averaging, early stopping"
     ckpts = folder/'checkpoints'
-    best = ModelCheckpoint(ckpts, 'best-nll', 'val/nll', enable_version_counter=False, auto_insert_metric_name=False)
     every = ModelCheckpoint(ckpts, 'step-{step:06d}', every_n_train_steps=run.ckpt_every, save_top_k=-1, auto_insert_metric_name=False)
-    cbs = [best, every, Dreams(run.samples_every), LearningRateMonitor('step'), SaveOnStop(ckpts, argv, 'anime_vq_prior')]
+    cbs = [BestCheckpoint(ckpts, 'val/nll'), every, Dreams(run.samples_every), LearningRateMonitor('step'), SaveOnStop(ckpts, argv, 'anime_vq_prior')]
     if run.average: cbs.append(Averaging(run.average))
-    if run.patience: cbs.append(EarlyStopping('val/nll', patience=run.patience))
+    if run.patience: cbs.append(EarlyStop('val/nll', patience=run.patience))
     return cbs
 
 # %% ../nbs/07_prior.ipynb #e237af44
@@ -951,13 +951,11 @@ class PriorCLI(TrainCLI):
 # %% ../nbs/07_prior.ipynb #641f775c
 @patch
 def after_fit(self:PriorCLI):
-    "Measure and save the best checkpoint with its tokenizer, dream, and say where things lie"
+    "Measure and save the best weights with their tokenizer, dream, and say where things lie"
     trainer, module, folder = self.trainer, self.model, self.folder
     if trainer.fast_dev_run: return
-    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == 'val/nll'), '') or str(folder/'checkpoints'/'last.ckpt')
-    ckpt = torch.load(best, map_location=module.device, weights_only=True)
-    module.load_state_dict(ckpt['state_dict'])
-    metrics, = trainer.validate(module, trainer.datamodule, verbose=False, weights_only=True)
+    file, weights, step = take_weights(trainer, module, folder, 'val/nll')
+    metrics = measure(trainer, module)
     if not trainer.is_global_zero: return
     dm, prior = trainer.datamodule, module.model.eval()
     prior.save_pretrained(folder/'pretrained')
@@ -965,13 +963,13 @@ def after_fit(self:PriorCLI):
     sizes = {k: len(v) for k,v in dm.sets.items()}
     record = dict(command='anime_vq_prior ' + shlex.join(self.argv), commit=self.code, date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(), torch=torch.__version__,
                   data=dict(store=str(dm.store().path), size=dm.model.size, train=sizes['train'], held_out=sizes['val'], **{k: dm.hparams[k] for k in ('passes', 'val_frac', 'seed', 'label')}),
-                  tokenizer=dm.hash, kind=module.hparams.kind, parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step, best_step=ckpt['global_step'],
-                  minutes=round((time.time() - self.started)/60, 1), n_codes=prior.n_codes, metrics=metrics)
+                  tokenizer=dm.hash, kind=module.hparams.kind, parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step, weights=weights, step=step,
+                  minutes=round(next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes(), 1), n_codes=prior.n_codes, metrics=metrics)
     (folder/'record.json').write_text(json.dumps(record, indent=1))
     labels = torch.arange(32) % prior.n_classes if prior.n_classes else None
-    plt.close(picture_rows(decode_all(dm.model, prior.sample(32, labels=labels)), f'{ckpt["global_step"]} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
-    print(f"\n{Path(best).name} of step {ckpt['global_step']}, on {sizes['val']} held-out pictures\n  {metrics['val/nll']:.3f} bits a token{' at most' if module.hparams.kind == 'masked' else ''}; {math.log2(prior.n_codes):.0f} for one who knows nothing\n")
-    lies = dict(look=folder/'samples.png', use=folder/'pretrained', checkpoint=os.path.relpath(best), record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
+    plt.close(picture_rows(decode_all(dm.model, prior.sample(32, labels=labels)), f'{step} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
+    print(f"\n{weights} of step {step}, on {sizes['val']} held-out pictures\n  {metrics['val/nll']:.3f} bits a token{' at most' if module.hparams.kind == 'masked' else ''}; {math.log2(prior.n_codes):.0f} for one who knows nothing\n")
+    lies = dict(look=folder/'samples.png', use=folder/'pretrained', checkpoint=folder/'checkpoints'/file.name, record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
 # %% ../nbs/07_prior.ipynb #cd7eddb8

@@ -173,6 +173,7 @@ class VectorQuantizerEMA(nn.Module):
             self.register_buffer('sums', codes.clone())
         self.register_buffer('counts', torch.ones(n_codes))
         self.register_buffer('age', torch.full((n_codes,), 1_000_000)) # updates since a code was revived
+        self.hold, self.waiting = False, [] # while `hold` is set, batches wait for the next one, to be one batch with it: (z, idx) of each
 
     def unit(self, x): return F.normalize(x, dim=-1) if self.cosine else x
 
@@ -204,7 +205,11 @@ def update(self:VectorQuantizerEMA,
     z:Tensor, # (n, dim), the batch's vectors
     idx:Tensor, # (n,), the code that each picked
 ):
-    "Update the moving averages; with `ema`, the codes too"
+    "Update the moving averages, of this batch and those that wait; with `ema`, the codes too"
+    self.waiting.append((z, idx))
+    if self.hold: return
+    z, idx = map(torch.cat, zip(*self.waiting))
+    self.waiting.clear()
     self.age += 1
     if self.ema: return ema_update(self.codes, self.counts, self.sums, z, idx, self.decay, self.eps, self.cosine)
     n = histogram(idx, self.n_codes)

@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['PHASES', 'warmup_cosine', 'FiniteSteps', 'newest', 'fused', 'check_revival', 'VQVAEModel', 'error_map', 'log_figure',
-           'reconstructions', 'Pictures', 'Averaging', 'SaveOnStop', 'check_gan', 'load_phase1', 'VQGANModel',
-           'RunOptions', 'run_callbacks', 'config_names', 'find_config', 'named_configs', 'phase_of', 'auto_precision',
-           'add_help', 'TrainCLI', 'progress_bar', 'summary', 'commit', 'hardware', 'make_record', 'run_cli',
+           'reconstructions', 'Pictures', 'Averaging', 'averaged', 'SaveOnStop', 'check_gan', 'load_phase1',
+           'VQGANModel', 'RunOptions', 'BestCheckpoint', 'EarlyStop', 'run_callbacks', 'config_names', 'find_config',
+           'named_configs', 'phase_of', 'auto_precision', 'add_help', 'TrainCLI', 'progress_bar', 'KeptCSV',
+           'out_of_memory', 'summary', 'commit', 'hardware', 'make_record', 'take_weights', 'measure', 'run_cli',
            'train_cli']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
-import json, math, os, platform, shlex, shutil, signal, subprocess, sys, time
+import csv, json, math, os, platform, shlex, shutil, signal, subprocess, sys, time, warnings
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
 from importlib.metadata import version
@@ -28,18 +30,20 @@ import yaml
 from fastcore.basics import patch
 from fastcore.docments import docments
 from jsonargparse import ArgumentError
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LambdaCallback, LearningRateMonitor, ModelCheckpoint, ProgressBar, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.plugins.precision import Precision
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarError, mix_seed, show_rows, underscored
+from .data import AnimeDataModule, AvatarError, batches_together, mix_seed, show_rows, underscored
 from .decoder import VQVAE
 from .losses import GAN_LOSSES, Discriminator, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, psnr, r1_penalty
 from .quantizer_ema import CodebookUsage, everyone, plot_usage, usage_warning
@@ -259,6 +263,7 @@ class VQVAEModel(FiniteSteps):
         self.loss = VQVAELoss(w_rec, w_vq, w_commit, w_perc, l2, perc_weights)
         self.energy, self.energy_rec = MeanMetric(), MeanMetric()
         self.usage = CodebookUsage(self.model.quantizer.n_codes)
+        self.places = [] # (vectors, errors) of a step's batches so far, when codes are to be revived
 
     def setup(self, stage):
         "Translate encoder and decoder, in their place, so that names of weights stay"
@@ -272,15 +277,23 @@ class VQVAEModel(FiniteSteps):
 # %% ../nbs/05_train.ipynb #86ff4daf
 @patch
 def training_step(self:VQVAEModel, batch, batch_idx):
-    "One step's loss, with its terms logged"
+    "One batch's loss, with its terms logged"
     self.keep(self.model.buffers())
+    whole = self.completes(batch_idx)
     x_rec, vq = self.model.autoencode(batch.contiguous(memory_format=torch.channels_last))
     loss, terms = self.loss(x_rec, batch, vq)
     self.watch(batch, loss)
-    self.revive(vq, x_rec, batch)
+    self.revive(vq, x_rec, batch, whole)
     self.log_dict({f'train/{k}': v for k,v in dict(loss=loss.detach(), moving_perplexity=self.model.quantizer.moving_perplexity, **terms).items() if k != 'rec'})
     self.log_dict({'train/rec': terms['rec'], 'train/perplexity': vq.perplexity}, prog_bar=True)
     return loss
+
+@patch
+def completes(self:VQVAEModel, batch_idx) -> bool:
+    "Is this batch the last one of an optimizer's step? Until then, what moves by itself waits"
+    whole = (batch_idx + 1) % batches_together(self.trainer) == 0 or self.trainer.is_last_batch
+    self.model.quantizer.hold = not whole
+    return whole
 
 # %% ../nbs/05_train.ipynb #f042d335
 def error_map(
@@ -292,12 +305,16 @@ def error_map(
     return F.adaptive_avg_pool2d((x_rec - x).detach().float().abs().mean(1, keepdim=True), grid).flatten()
 
 @patch
-def revive(self:VQVAEModel, vq, x_rec, x):
-    "Revive codes that are hardly picked, where it is time for that"
+def revive(self:VQVAEModel, vq, x_rec, x, whole):
+    "Revive codes that are hardly picked, where it is time for that, when a step's batches are there"
     hp, t = self.hparams, self.global_step
     if not hp.revive or not t or t % hp.revive_every or t >= hp.revive_until*self.trainer.estimated_stepping_batches: return
     error = error_map(x_rec, x, vq.indices.shape[1:])
-    self.model.quantizer.revive(vq.z, error if hp.revive_by == 'error' else torch.ones_like(error), hp.revive, hp.revive_rest, hp.revive_most, seed=self.draw_seed('revival', t))
+    self.places.append((vq.z, error if hp.revive_by == 'error' else torch.ones_like(error)))
+    if not whole: return
+    z, error = map(torch.cat, zip(*self.places))
+    self.places.clear()
+    self.model.quantizer.revive(z, error, hp.revive, hp.revive_rest, hp.revive_most, seed=self.draw_seed('revival', t))
 
 # %% ../nbs/05_train.ipynb #804f937e
 @patch
@@ -352,30 +369,37 @@ def configure_optimizers(self:VQVAEModel):
 @patch
 def accumulating(self:VQVAEModel) -> int:
     "Batches whose gradients wait for a step"
-    every = self.hparams.get('accumulate', 1)*self.trainer.accumulate_grad_batches
-    return self.trainer.fit_loop.epoch_loop.batch_progress.current.processed % every
+    return self.trainer.fit_loop.epoch_loop.batch_progress.current.processed % batches_together(self.trainer)
+
+@patch
+def waiting(self:VQVAEModel) -> dict: # name → list of what each batch has left there
+    "What waits for a step, besides gradients"
+    return dict(places=self.places, codes=getattr(self.model.quantizer, 'waiting', []))
 
 @patch
 def on_save_checkpoint(self:VQVAEModel, ckpt:dict):
-    "Keep the plateau's state, too, and gradients that wait for their step"
+    "Keep the plateau's state, too, and gradients and more that wait for their step"
     FiniteSteps.on_save_checkpoint(self, ckpt)
-    if self._trainer and self.accumulating(): ckpt['gradients'] = {k: p.grad for k,p in self.named_parameters() if p.grad is not None}
+    if self._trainer and self.accumulating():
+        ckpt['gradients'] = {k: p.grad for k,p in self.named_parameters() if p.grad is not None}
+        ckpt['waiting'] = {k: [*v] for k,v in self.waiting().items()}
     if hasattr(self, 'plateau'): ckpt['plateau'] = self.plateau.state_dict()
 
 @patch
 def on_load_checkpoint(self:VQVAEModel, ckpt:dict):
     "Take up the same; the plateau's once there is an optimizer"
     FiniteSteps.on_load_checkpoint(self, ckpt)
-    self._gradients = ckpt.get('gradients', {})
+    self._gradients, self._waiting = ckpt.get('gradients', {}), ckpt.get('waiting', {})
     self._plateau_state = ckpt.get('plateau')
 
 # %% ../nbs/05_train.ipynb #e6404035
 @patch
 @torch.no_grad()
 def on_train_start(self:VQVAEModel):
-    "Start the codes by k-means, if asked for; in a run that goes on, take up waiting gradients"
+    "Start the codes by k-means, if asked for; in a run that goes on, take up what waits"
     for k,p in self.named_parameters():
         if (g := getattr(self, '_gradients', {}).get(k)) is not None: p.grad = g.to(p)
+    for k,v in self.waiting().items(): v[:] = move_data_to_device(getattr(self, '_waiting', {}).get(k, []), self.device)
     n, latents = self.hparams.kmeans_images, []
     if not n or self.global_step: return
     self.model.eval()
@@ -412,7 +436,7 @@ def reconstructions(
 
 # %% ../nbs/05_train.ipynb #cb019461
 class Pictures(Callback):
-    "Every few hundred steps: reconstructions of the same held-out pictures, and the codes' use, to the loggers"
+    "Every few hundred steps: reconstructions of the same held-out pictures by the averaged weights, and the codes' use, to the loggers"
     def __init__(self,
         every:int=500, # steps
         n:int=8, # pictures
@@ -422,7 +446,8 @@ class Pictures(Callback):
         step = trainer.global_step
         if step % self.every or step == self.last or not trainer.is_global_zero: return
         self.last, val = step, trainer.datamodule.val_ds # with accumulation, several batches share a step
-        log_figure(trainer, 'reconstructions', reconstructions(module.model, torch.stack([val[i] for i in range(min(self.n, len(val)))])))
+        with averaged(trainer, module): rows = reconstructions(module.model, torch.stack([val[i] for i in range(min(self.n, len(val)))]))
+        log_figure(trainer, 'reconstructions', rows)
         log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts).figure)
 
 # %% ../nbs/05_train.ipynb #fea301b2
@@ -432,7 +457,7 @@ class Averaging(WeightAveraging):
         decay:float=.999, # γ, reached after some 10/(1-γ) steps
     ):
         super().__init__(use_buffers=False)
-        self.decay = decay
+        self.decay, self.swapped = decay, False
 
     def on_fit_start(self, trainer, module): self._average_model.to(module.device) # it is a copy from before the module was moved there
 
@@ -453,6 +478,33 @@ class Averaging(WeightAveraging):
         "Move averages towards the weights"
         torch._foreach_lerp_(averaged, current, 1. if t is None else 1 - min(self.decay, (1 + t)/(10 + t)))
 
+    def _swap_models(self, module):
+        super()._swap_models(module)
+        self.swapped = not self.swapped
+
+    def on_save_checkpoint(self, trainer, module, ckpt):
+        super().on_save_checkpoint(trainer, module, ckpt)
+        if self.swapped: # within a validation
+            ckpt['state_dict'], ckpt['current_model_state'] = ckpt['current_model_state'], ckpt['state_dict']
+
+    def on_exception(self, trainer, module, exception):
+        if self.swapped: self._swap_models(module)
+
+    def teardown(self, trainer, module, stage): # what is measured after training is what the module holds by then
+        self._average_model = None
+
+@contextmanager
+def averaged(
+    trainer:L.Trainer,
+    module:L.LightningModule, # in training
+):
+    "While it lasts, the module has its averaged weights, where an average is kept"
+    found = [c for c in trainer.callbacks if isinstance(c, Averaging) and c._average_model and not c.swapped]
+    for c in found: c._swap_models(module)
+    try: yield
+    finally:
+        for c in found: c._swap_models(module)
+
 # %% ../nbs/05_train.ipynb #6c846c34
 class SaveOnStop(Callback):
     "When training is cut short, write `stopped.ckpt` and print the command that takes it up; at its end, `last.ckpt`"
@@ -460,9 +512,16 @@ class SaveOnStop(Callback):
         folder, # where checkpoints go
         argv:list=(), # arguments of the command, to repeat them
         command:str='anime_vq_train', # its name
-    ): self.folder, self.file, self.argv, self.command, self.asked, self.handler = Path(folder), Path(folder)/'stopped.ckpt', argv, command, False, None
+    ):
+        self.folder, self.file, self.argv, self.command, self.asked, self.handler = Path(folder), Path(folder)/'stopped.ckpt', argv, command, False, None
+        self.began, self.before, self.first = time.time(), 0., math.inf # seconds; minutes before it was resumed; step that it goes on from
+
+    def minutes(self): return self.before + (time.time() - self.began)/60
+    def state_dict(self): return dict(minutes=self.minutes())
+    def load_state_dict(self, state): self.before = state['minutes']
 
     def on_train_start(self, trainer, module): # Ctrl-C in the middle of a step would leave half a step
+        self.first = trainer.global_step
         if current_thread() is main_thread(): self.asked, self.handler = False, signal.signal(signal.SIGINT, self.note)
 
     def note(self, *args):
@@ -479,11 +538,20 @@ class SaveOnStop(Callback):
 
     def on_train_end(self, trainer, module):
         self.restore()
-        trainer.save_checkpoint(self.folder/'last.ckpt') # before Averaging, further down, puts the average in place of the weights
+        if not trainer.fast_dev_run: trainer.save_checkpoint(self.folder/'last.ckpt') # before Averaging, further down, puts the average in place of the weights
 
     def on_exception(self, trainer, module, exception):
         self.restore()
-        if not trainer.global_step: return # nothing is lost
+        if trainer.global_step <= self.first or trainer.fast_dev_run: return # nothing is lost, and what was there is better
+        done = trainer.fit_loop.epoch_loop.batch_progress
+        if done.total.ready > done.total.processed: # a batch that was not trained on comes again, and counts then
+            done.is_last_batch = False
+            for n in (done.total, done.current): n.ready = n.started = n.processed
+        if trainer.validating: # it is done again, which Lightning does where it broke off within a batch
+            seen = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+            seen.current.reset() # from its first batch on
+            seen.total.ready = seen.total.started = max(seen.total.ready, 1)
+            seen.total.processed = seen.total.completed = seen.total.ready - 1
         trainer.save_checkpoint(self.file)
         if not trainer.is_global_zero: return
         argv = [a for i,a in enumerate(self.argv) if not (a.startswith('--ckpt_path') or i and self.argv[i-1] == '--ckpt_path')]
@@ -541,7 +609,7 @@ class VQGANModel(VQVAEModel):
         check_gan({**locals(), **vqvae})
         super().__init__(**vqvae)
         self.save_hyperparameters()
-        self.automatic_optimization, self.iteration = False, 0
+        self.automatic_optimization, self.iteration, self.part = False, 0, 0 # steps; place of a batch in its step
         self.discriminator = Discriminator(d_ch, d_layers, d_norm, d_spectral).to(memory_format=torch.channels_last)
         self.lecam = LeCAM()
         if init_from: load_phase1(self.model, init_from)
@@ -558,7 +626,7 @@ def seen(self:VQGANModel,
     salt:int, # another draw for another purpose
 ) -> Tensor: # logits
     "What the discriminator makes of pictures, augmented by draws that follow from the step"
-    gen = torch.Generator().manual_seed(self.draw_seed('diffaug', self.iteration, salt, self.global_rank))
+    gen = torch.Generator().manual_seed(self.draw_seed('diffaug', self.iteration, salt, self.global_rank, self.part))
     return self.discriminator(diff_augment(x, tuple(self.hparams.diffaug), gen))
 
 @patch
@@ -614,7 +682,8 @@ def take_step(self:VQGANModel,
 def training_step(self:VQGANModel, batch, batch_idx):
     "A step of the autoencoder, and one of the discriminator where it learns already"
     hp, (opt_g, opt_d), x = self.hparams, self.optimizers(), batch.contiguous(memory_format=torch.channels_last)
-    whole = (batch_idx + 1) % hp.accumulate == 0 or self.trainer.is_last_batch
+    whole, self.part = self.completes(batch_idx), batch_idx % hp.accumulate
+    self.lecam.hold = not whole
     w = gan_weight(self.iteration, hp.w_gan, hp.gan_start, hp.gan_ramp)
     learns = self.iteration >= hp.gan_start - hp.gan_alone
     self.keep(self.model.buffers(), chain(self.discriminator.buffers(), self.lecam.buffers()))
@@ -622,7 +691,7 @@ def training_step(self:VQGANModel, batch, batch_idx):
     loss_d, terms_d = self.discriminator_loss(x, x_rec) if learns else (torch.zeros_like(loss), {})
     self.watch(batch, loss, loss_d)
     self.manual_backward(loss/hp.accumulate)
-    self.revive(vq, x_rec, batch)
+    self.revive(vq, x_rec, batch, whole)
     if learns: self.manual_backward(loss_d/hp.accumulate)
     opt_d.param_groups[0]['lr'] = hp.lr_d*opt_g.param_groups[0]['lr']/hp.lr # one schedule for both
     if whole:
@@ -645,13 +714,18 @@ def on_load_checkpoint(self:VQGANModel, ckpt:dict):
     VQVAEModel.on_load_checkpoint(self, ckpt)
     self.iteration = ckpt.get('gan', {}).get('iteration', 0)
 
+@patch
+def waiting(self:VQGANModel) -> dict:
+    "As in phase 1; and what LeCAM waits for"
+    return {**VQVAEModel.waiting(self), 'logits': self.lecam.waiting}
+
 # %% ../nbs/05_train.ipynb #b2bf4233
 PHASES = {1: VQVAEModel, 2: VQGANModel}
 
 class RunOptions:
     "Where a run writes, and how often"
     def __init__(self,
-        out:str='runs', # folder of all runs; each gets a numbered folder out/name/0, 1, …
+        out:str='runs', # folder of all runs; each gets a numbered folder out/name/0, 1, …; one that is resumed goes on in its own
         name:str='vqvae', # name of the experiment
         phase:int=1, # 1: VQ-VAE; 2: VQ-GAN, with an adversary
         ckpt_every:int=10_000, # steps between periodic checkpoints, all kept
@@ -669,7 +743,47 @@ class RunOptions:
         n = [int(p.name) for p in (Path(self.out)/self.name).glob('*') if p.name.isdigit()]
         return Path(self.out)/self.name/str(max(n, default=-1) + 1)
 
+    def folder(self,
+        ckpt=None, # checkpoint to resume from
+    ) -> Path: # that of the run it is of, wherever that lies now; else a new one
+        "Where this run writes"
+        if not ckpt: return self.new_folder()
+        home, new = Path(ckpt).absolute().parent.parent, self.new_folder()
+        if Path(ckpt).parent.name == 'checkpoints': home = Path(ckpt).parent.parent # as short as it was given
+        file = home/'config.yaml'
+        was = (yaml.safe_load(file.read_text(encoding='utf-8')) or {}).get('run', {}) if file.is_file() and Path(ckpt).absolute().parent.name == 'checkpoints' else None
+        if was is None: why = "lies in no run's folder"
+        elif (was.get('out'), was.get('name')) == (self.out, self.name) or home.absolute().parent == new.absolute().parent: return home
+        else: why = f"is of the run {was.get('name')}, under {was.get('out')}"
+        rank_zero_only(print)(f'{ckpt} {why}: what follows is a run of its own, in {new}, and looks for a best of its own')
+        return new
+
 # %% ../nbs/05_train.ipynb #f2e425a0
+class BestCheckpoint(ModelCheckpoint):
+    "Keeps the weights of the best validation in one file. A resumed run goes by the file that is there; what is not finite is never the best"
+    def __init__(self,
+        folder, # where checkpoints go
+        monitor:str, # such as 'val/rec'; less is better
+    ): super().__init__(folder, f"best-{monitor.split('/')[-1]}", monitor, enable_version_counter=False, auto_insert_metric_name=False)
+
+    def check_monitor_top_k(self, trainer, current=None):
+        return current is not None and bool(current.isfinite()) and super().check_monitor_top_k(trainer, current)
+
+    def setup(self, trainer, module, stage):
+        super().setup(trainer, module, stage)
+        file = Path(self.dirpath)/f'{self.filename}.ckpt'
+        if stage != 'fit' or not file.is_file(): return
+        states = torch.load(file, map_location='cpu', weights_only=True)['callbacks'].values()
+        self.best_model_score = self.kth_value = next(s['best_model_score'] for s in states if s.get('monitor') == self.monitor)
+        self.best_model_path = self.kth_best_model_path = str(file)
+        self.best_k_models = {str(file): self.best_model_score}
+
+    def load_state_dict(self, state): pass # it may be older than the file, or of another place
+
+class EarlyStop(EarlyStopping):
+    "Ends a run that makes no progress; a resumed one counts on, with the patience that it is given now"
+    def load_state_dict(self, state): super().load_state_dict({**state, 'patience': self.patience})
+
 def run_callbacks(
     run:RunOptions,
     folder:Path, # of this run
@@ -677,13 +791,12 @@ def run_callbacks(
     argv:list=(), # arguments of the command
 ) -> list: # of Lightning callbacks
     "Checkpoints, pictures, learning rate, early stopping"
-    best = lambda k: ModelCheckpoint(folder/'checkpoints', f'best-{k}', f'val/{k}', enable_version_counter=False, auto_insert_metric_name=False)
     every = ModelCheckpoint(folder/'checkpoints', 'step-{step:06d}', every_n_train_steps=run.ckpt_every, save_top_k=-1, auto_insert_metric_name=False)
-    cbs = [best('rec'), every, Pictures(run.pictures_every), LearningRateMonitor('step'), SaveOnStop(folder/'checkpoints', argv)]
+    cbs = [BestCheckpoint(folder/'checkpoints', 'val/rec'), every, Pictures(run.pictures_every), LearningRateMonitor('step'), SaveOnStop(folder/'checkpoints', argv)]
     if run.average: cbs.append(Averaging(run.average))
-    if perc: cbs.append(best('perc'))
+    if perc: cbs.append(BestCheckpoint(folder/'checkpoints', 'val/perc'))
     if run.stop_on == 'val/perc' and not perc: raise AvatarError("stop_on is 'val/perc', but w_perc is 0; stop on 'val/rec'")
-    if run.stop_on: cbs.append(EarlyStopping(run.stop_on, patience=run.stop_patience))
+    if run.stop_on: cbs.append(EarlyStop(run.stop_on, patience=run.stop_patience))
     return cbs
 
 # %% ../nbs/05_train.ipynb #4e219d0c
@@ -765,6 +878,21 @@ def progress_bar(
     own = any(isinstance(c, ProgressBar) for c in cfg.callbacks or [])
     return [] if own or cfg.enable_progress_bar is False else [TQDMProgressBar(20 if torch.cuda.is_available() else 1)]
 
+class KeptCSV(CSVLogger):
+    "A `CSVLogger` that adds to the numbers that are there; Lightning's removes them"
+    @property
+    @rank_zero_experiment
+    def experiment(self):
+        file = Path(self.log_dir)/'metrics.csv'
+        if self._experiment is None and file.is_file():
+            kept = file.rename(file.with_suffix('.kept'))
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore') # that files will be deleted
+                writer = super().experiment
+            kept.rename(file)
+            with open(file, newline='', encoding='utf-8') as f: writer.metrics_keys = next(csv.reader(f), [])
+        return super().experiment
+
 @patch
 def instantiate_trainer(self:TrainCLI, **kw):
     "A trainer with our precision, loggers and callbacks where none are configured"
@@ -775,13 +903,16 @@ def instantiate_trainer(self:TrainCLI, **kw):
         if cfg.gradient_clip_val: raise AvatarError("phase 2 clips by itself: set --model.clip, and --trainer.gradient_clip_val null")
         if cfg.accumulate_grad_batches > 1: raise AvatarError("phase 2 accumulates by itself: set --model.accumulate, and --trainer.accumulate_grad_batches 1")
         if cfg.strategy == 'auto' and (cfg.num_nodes > 1 or cfg.devices not in ('auto', '1', 1) or torch.cuda.device_count() > 1): kw['strategy'] = 'ddp_find_unused_parameters_true' # each optimizer's step uses a part of the parameters
-    if not fit: self.save_config_callback = None
+    if fit and type(cfg.val_check_interval) is int: kw['val_check_interval'] = cfg.val_check_interval*cfg.accumulate_grad_batches*self.model.hparams.get('accumulate', 1) # Lightning counts batches, we steps
+    self.save_config_callback = None
     if not fit and cfg.logger is None: kw['logger'] = False
     if fit:
         run = self._get(self.config_init, 'run')
-        self.folder = run.new_folder()
-        self.trainer_defaults['callbacks'] = self.callbacks(run) + progress_bar(cfg)
-        if cfg.logger in (None, True): kw['logger'] = [CSVLogger(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
+        self.folder = run.folder(self.config.fit.get('ckpt_path'))
+        callbacks = self.callbacks(run) + progress_bar(cfg) + [LambdaCallback(on_train_start=self.write_config)]
+        if cfg.logger in (None, True): kw['logger'] = [KeptCSV(self.folder, name='', version=''), TensorBoardLogger(self.folder, name='', version='')]
+        elif not cfg.logger: callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)] # it has nowhere to write
+        self.trainer_defaults['callbacks'] = callbacks
     return LightningCLI.instantiate_trainer(self, **kw)
 
 @patch
@@ -791,14 +922,41 @@ def callbacks(self:TrainCLI,
     "What goes with each run"
     return run_callbacks(run, self.folder, bool(self.model.loss.perceptual), self.argv)
 
+@patch
+def write_config(self:TrainCLI, trainer, module):
+    "Leave the configuration in the run's folder, whatever the loggers are; only now, since what was asked for has begun"
+    if not trainer.is_global_zero or trainer.fast_dev_run: return
+    self.folder.mkdir(parents=True, exist_ok=True)
+    (self.folder/'config.yaml').write_text(self._parser('fit').dump(self.config.fit, skip_none=False), encoding='utf-8')
+
 # %% ../nbs/05_train.ipynb #10b64aa1
+def out_of_memory(
+    e:BaseException, # that something ended with
+) -> bool:
+    "Was it for want of memory, the device's or the processor's?"
+    said = ('out of memory', 'ALLOC_FAILED', 'DefaultCPUAllocator', 'Unable to allocate')
+    return isinstance(e, (RuntimeError, MemoryError)) and any(s in str(e) for s in said)
+
+@patch
+def less_memory(self:TrainCLI) -> str: # one line
+    "How to take the same steps with less memory"
+    b, gan = self.datamodule.hparams.batch_size, isinstance(self.model, VQGANModel)
+    if b == 1: return "out of memory with one picture at a time; take a smaller model, or smaller pictures"
+    p = next(i for i in range(2, b + 1) if b % i == 0)
+    option, n = ('--model.accumulate', self.model.hparams.accumulate) if gan else ('--trainer.accumulate_grad_batches', self.trainer.accumulate_grad_batches)
+    return f"out of memory with {b} a batch; the same steps, in smaller parts: --data.batch_size {b//p} {option} {n*p}"
+
 @patch
 def fit(self:TrainCLI, **kw):
-    "Train; a run that never began leaves nothing behind"
-    self.started, self.code = time.time(), commit() # of what trains, whatever is checked out meanwhile
+    "Train; a run that never took a step leaves nothing behind"
+    self.code = commit() # of what trains, whatever is checked out meanwhile
+    made = [p for p in (self.folder, *self.folder.parents) if not p.exists()] # by this run
     try: self.trainer.fit(**kw, weights_only=True)
-    except (AvatarError, RuntimeError):
-        if not self.trainer.global_step: shutil.rmtree(self.folder, ignore_errors=True)
+    except BaseException as e:
+        if self.folder in made and self.trainer.is_global_zero and not any(self.folder.glob('checkpoints/*')):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError): [p.rmdir() for p in made[1:]] # up to one that holds more
+        if out_of_memory(e): raise AvatarError(self.less_memory()) from None
         raise
 
 @patch
@@ -813,7 +971,7 @@ def test(self:TrainCLI, **kw):
 
 # %% ../nbs/05_train.ipynb #bbca3d47
 def summary(
-    metrics:dict, # of Trainer.validate: names such as 'val/psnr'
+    metrics:dict, # of Trainer.validate: 'val/rec' is the mean absolute error of pixels from -1 to 1, twice that on [0, 1]; 'val/psnr', …
     n_codes:int, # K
     perc_name:str=None, # name of the perceptual distance, if there was one
 ) -> str: # a small table
@@ -825,10 +983,11 @@ def summary(
 
 # %% ../nbs/05_train.ipynb #6a10f05b
 def commit() -> str:
-    "The checkout's commit, with a + if it has been changed since; the package's version where there is no checkout"
+    "The commit of the checkout that the package is in, with a + if it has been changed since; the version where no repository tracks the package's files"
     git = lambda *a: subprocess.run(['git', '-C', str(files('anime_vq_nb')), *a], capture_output=True, text=True)
-    if not shutil.which('git') or (head := git('rev-parse', '--short', 'HEAD')).returncode: return f'version {version("anime_vq_nb")}'
-    return head.stdout.strip() + '+'*bool(git('status', '--porcelain', '-uno').stdout.strip())
+    if not shutil.which('git') or git('ls-files', '--error-unmatch', 'train.py').returncode: return f'version {version("anime_vq_nb")}' # such as around a virtual environment
+    if (head := git('rev-parse', '--short', 'HEAD')).returncode: return f'version {version("anime_vq_nb")}' # nothing is committed yet
+    return head.stdout.strip() + '+'*bool(git('status', '--porcelain', '-uno', '.').stdout.strip())
 
 def hardware() -> str:
     "What the run runs on"
@@ -842,34 +1001,59 @@ def make_record(
     metrics:dict, # name → number
     minutes:float, # that training took
     code:str, # commit of what trained
+    weights:str, # which were measured: 'best-rec', 'average' or 'last'
+    step:int, # that they are of
 ) -> dict: # plain values
     "What was run, on what, and what came out; call it right after Trainer.validate"
     dm, module = trainer.datamodule, trainer.lightning_module
     measured = min(len(dm.val_ds), sum(trainer.num_val_batches)*dm.hparams.batch_size*trainer.world_size) # fewer with limit_val_batches
     return dict(command='anime_vq_train ' + shlex.join(argv), commit=code, date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(),
                 torch=torch.__version__, data=dict(store=str(dm.store_path), size=dm.hparams.size, train=len(dm.train_ds), held_out=len(dm.val_ds), measured=measured),
-                steps=trainer.global_step, minutes=round(minutes, 1), n_codes=module.model.quantizer.n_codes, metrics=metrics)
+                steps=trainer.global_step, weights=weights, step=step, minutes=round(minutes, 1), n_codes=module.model.quantizer.n_codes, metrics=metrics)
 
 # %% ../nbs/05_train.ipynb #4b766c72
+def take_weights(
+    trainer:L.Trainer, # after training
+    module:L.LightningModule, # takes them
+    folder:Path, # of the run
+    monitor:str=None, # name of the number that chooses the best; None: the last are taken
+) -> tuple: # (checkpoint, 'best-…', 'average' or 'last', step that they are of)
+    "Load the weights that a run exports: those of its best validation, where there is one, or the last average"
+    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if monitor and c.monitor == monitor), '')
+    file = Path(best or folder/'checkpoints'/'last.ckpt')
+    ckpt = torch.load(file, map_location=module.device, weights_only=True)
+    module.load_state_dict(ckpt['state_dict'])
+    return file, file.stem if best else 'average' if 'averaging_state' in ckpt else 'last', ckpt['global_step']
+
+def measure(
+    trainer:L.Trainer, # after training
+    module:L.LightningModule, # as it is
+) -> dict: # name → number
+    "What the module's weights do on the held-out data, in 32-bit precision, as whoever loads them will use them"
+    trainer.strategy.precision_plugin = Precision()
+    loggers, trainer.loggers = trainer.loggers, [] # the curves are those of the training
+    metrics, = trainer.validate(module.float(), trainer.datamodule, verbose=False, weights_only=True)
+    trainer.loggers = loggers
+    return metrics
+
 @patch
 def after_fit(self:TrainCLI):
-    "Measure and save the best checkpoint, and say where things lie"
+    "Measure and save the best weights, or phase 2's last average, and say where things lie"
     trainer, module, folder = self.trainer, self.model, self.folder
     if trainer.fast_dev_run: return
-    judge = 'val/perc' if isinstance(module, VQGANModel) else 'val/rec' # by pixels alone, what came before the adversary would always win
-    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == judge), '') or str(folder/'checkpoints'/'last.ckpt')
-    module.load_state_dict(torch.load(best, map_location=module.device, weights_only=True)['state_dict'])
-    metrics, = trainer.validate(module, trainer.datamodule, verbose=False, weights_only=True)
+    gan = isinstance(module, VQGANModel)
+    file, weights, step = take_weights(trainer, module, folder, None if gan else 'val/rec')
+    metrics = measure(trainer, module)
     if not trainer.is_global_zero: return
-    record = make_record(self.argv, trainer, metrics, (time.time() - self.started)/60, self.code)
+    record = make_record(self.argv, trainer, metrics, next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes(), self.code, weights, step)
     (folder/'record.json').write_text(json.dumps(record, indent=1))
     val = trainer.datamodule.val_ds
     module.model.save_pretrained(folder/'pretrained')
     plt.close(reconstructions(module.model, torch.stack([val[i] for i in range(min(8, len(val)))]), folder/'reconstructions.png'))
     perc = module.loss.perceptual
-    print(f"\n{Path(best).name} after {trainer.global_step} steps, on {record['data']['measured']} held-out pictures\n"
+    print(f"\n{weights} of step {step}{gan*', the last of phase 2'}, on {record['data']['measured']} held-out pictures\n"
           f"{summary(metrics, module.model.quantizer.n_codes, perc and perc.name)}\n")
-    lies = dict(look=folder/'reconstructions.png', use=folder/'pretrained', checkpoint=os.path.relpath(best), record=folder/'record.json')
+    lies = dict(look=folder/'reconstructions.png', use=folder/'pretrained', checkpoint=folder/'checkpoints'/file.name, record=folder/'record.json')
     if (folder/'metrics.csv').is_file(): lies.update(numbers=folder/'metrics.csv') # not so with loggers of the user's own
     if any(isinstance(l, TensorBoardLogger) for l in trainer.loggers): lies.update(curves=f'tensorboard --logdir {folder}')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
