@@ -6,17 +6,18 @@
 __all__ = ['BOOLS', 'STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_PIXELS', 'MAX_BYTES', 'MAX_PROFILE',
            'GRID', 'VERSION', 'BLOCK', 'HUE', 'PASSING', 'THUMB', 'prepare_cli', 'SPLIT', 'SHORT', 'LUMA', 'LITDATA',
            'AvatarError', 'one_line', 'add_option', 'underscored', 'flags_set', 'cli', 'command_line', 'mix_seed',
-           'demo_style', 'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb',
-           'upright', 'to_rgb', 'face_box', 'find_faces', 'to_square', 'open_picture', 'suffix_fits', 'bare_png',
-           'bare_jpeg', 'bare_avif', 'reason_of', 'judge', 'fingerprint', 'bits', 'chroma', 'colour_distance',
-           'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table', 'TableSource',
-           'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource', 'open_source', 'checksums',
-           'AvatarStore', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'near_hashes', 'near_rows',
-           'find_twins', 'known_rows', 'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram',
-           'duplicate_pairs', 'report', 'only_one', 'swap', 'check_options', 'open_old', 'prepare', 'in_validation',
-           'split_of', 'split_record', 'save_split', 'read_split', 'check_split', 'colour_map', 'cut_out', 'augment',
-           'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path',
-           'AnimeDataModule', 'equal_batches', 'whole_batch', 'batches_together']
+           'shuffled', 'demo_style', 'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject',
+           'to_srgb', 'upright', 'to_rgb', 'face_box', 'find_faces', 'to_square', 'open_picture', 'suffix_fits',
+           'bare_png', 'bare_jpeg', 'bare_avif', 'reason_of', 'judge', 'fingerprint', 'bits', 'chroma',
+           'colour_distance', 'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table',
+           'TableSource', 'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource',
+           'open_source', 'checksums', 'AvatarStore', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all',
+           'near_hashes', 'near_rows', 'find_twins', 'known_rows', 'sort_out', 'write_store', 'pixels_of',
+           'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report', 'only_one', 'swap', 'check_options',
+           'open_old', 'prepare', 'in_validation', 'split_of', 'split_record', 'save_split', 'read_split',
+           'check_split', 'colour_map', 'cut_out', 'augment', 'AvatarDataset', 'TrainSampler', 'to_litdata',
+           'open_litdata', 'litdata_loader', 'demo_path', 'AnimeDataModule', 'equal_batches', 'whole_batch',
+           'batches_together']
 
 # %% ../nbs/00_data.ipynb #d30ad121
 import base64, ctypes, hashlib, inspect, io, json, lzma, multiprocessing, os, pickle, re, shlex, shutil, signal, struct, sys, tarfile, warnings, zipfile, zlib
@@ -50,7 +51,7 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps, UnidentifiedIma
 from PIL.PngImagePlugin import PngStream
 from resvg_py import svg_to_bytes
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
@@ -144,6 +145,14 @@ def mix_seed(
 ) -> int: # 0 to 2^63-1, what every generator takes
     "One seed from several things; whichever changes, it is another"
     return int.from_bytes(hashlib.blake2b('|'.join(map(str, parts)).encode(), digest_size=8).digest(), 'big') >> 1
+
+# %% ../nbs/00_data.ipynb #363c8c65
+def shuffled(
+    n:int, # things
+    seed:int=0,
+) -> list: # their places, 0 to n-1, in an order that the seed says
+    "An order without order, always the same"
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
 
 # %% ../nbs/00_data.ipynb #a213c051
 STYLES = 'adventurer lorelei open-peeps notionists big-smile micah toon-head personas'.split() # CC0 or CC BY
@@ -1577,6 +1586,7 @@ def _loader(self, ds, train):
     kw = dict(num_workers=hp.num_workers, persistent_workers=hp.num_workers > 0, pin_memory=torch.cuda.is_available(), drop_last=train)
     if not isinstance(ds, AvatarDataset): return litdata_loader(ds, hp.batch_size, **kw)
     size = hp.batch_size if train else equal_batches(len(ds), n, hp.batch_size)
+    if not train: ds = Subset(ds, shuffled(len(ds))) # so that the first batches are a fair sample of all
     if train: kw['sampler'] = TrainSampler(len(ds), size, rank, n, hp.seed, self.batches_done, batches_together(self.trainer))
     elif n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
     return _StoreLoader(ds, size, collate_fn=whole_batch, **kw)
@@ -1588,5 +1598,5 @@ def train_dataloader(self:AnimeDataModule):
 
 @patch
 def val_dataloader(self:AnimeDataModule):
-    "In order, as they are, all of them"
+    "As they are, all of them, always in the same order, which is not that of their paths"
     return _loader(self, self.val_ds, False)

@@ -43,7 +43,7 @@ from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarError, batches_together, mix_seed, show_rows, underscored
+from .data import AnimeDataModule, AvatarError, batches_together, mix_seed, show_rows, shuffled, underscored
 from .decoder import VQVAE
 from .losses import GAN_LOSSES, Discriminator, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, psnr, r1_penalty
 from .quantizer_ema import CodebookUsage, everyone, plot_usage, usage_warning
@@ -446,7 +446,7 @@ class Pictures(Callback):
         step = trainer.global_step
         if step % self.every or step == self.last or not trainer.is_global_zero: return
         self.last, val = step, trainer.datamodule.val_ds # with accumulation, several batches share a step
-        with averaged(trainer, module): rows = reconstructions(module.model, torch.stack([val[i] for i in range(min(self.n, len(val)))]))
+        with averaged(trainer, module): rows = reconstructions(module.model, torch.stack([val[i] for i in sorted(shuffled(len(val))[:self.n])]))
         log_figure(trainer, 'reconstructions', rows)
         log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts).figure)
 
@@ -1049,7 +1049,7 @@ def after_fit(self:TrainCLI):
     (folder/'record.json').write_text(json.dumps(record, indent=1))
     val = trainer.datamodule.val_ds
     module.model.save_pretrained(folder/'pretrained')
-    plt.close(reconstructions(module.model, torch.stack([val[i] for i in range(min(8, len(val)))]), folder/'reconstructions.png'))
+    plt.close(reconstructions(module.model, torch.stack([val[i] for i in sorted(shuffled(len(val))[:8])]), folder/'reconstructions.png'))
     perc = module.loss.perceptual
     print(f"\n{weights} of step {step}{gan*', the last of phase 2'}, on {record['data']['measured']} held-out pictures\n"
           f"{summary(metrics, module.model.quantizer.n_codes, perc and perc.name)}\n")

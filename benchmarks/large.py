@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from anime_vq_nb.data import show_rows
+from anime_vq_nb.data import show_rows, shuffled
 from anime_vq_nb.eval import VGGFeatures, compare, held_out, load_checkpoint, load_model, reconstructed
 from anime_vq_nb.losses import PerceptualLoss
 from anime_vq_nb.train import commit, hardware
@@ -58,7 +58,7 @@ def main():
     results = [dict(name=k, metrics=r["metrics"], about=r["about"]) for k, r in c.results.items()]
     pictures, records = (Path(args.out), )*2 if args.out else (Path("nbs/images"), Path("nbs/experiments"))
     for folder in (pictures, records): folder.mkdir(parents=True, exist_ok=True)
-    x = torch.stack([ds[i] for i in range(0, 80, 10)])
+    x = torch.stack([ds[i] for i in sorted(shuffled(len(ds))[:8])])
     early = sorted((runs[0]/"checkpoints").glob("step-*.ckpt"))
     rows = {"held-out originals": x} | {f"after {int(f.stem[5:])} steps": reconstructed(load_checkpoint(f).eval(), x) for f in early[:1] + early[2:3] + early[5:6]}
     show_rows(rows | {f"phase 1, {args.steps[0]} steps": reconstructed(models["phase 1"], x), f"phase 2, {args.steps[1]} more": reconstructed(models["phase 2"], x)}, path=pictures/"large_times.png")
