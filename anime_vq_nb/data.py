@@ -4,28 +4,29 @@
 
 # %% auto #0
 __all__ = ['BOOLS', 'STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_PIXELS', 'MAX_BYTES', 'MAX_PROFILE',
-           'GRID', 'VERSION', 'BLOCK', 'HUE', 'PASSING', 'THUMB', 'prepare_cli', 'SPLIT', 'SHORT', 'LUMA', 'LITDATA',
+           'GRID', 'VERSION', 'BLOCK', 'LITDATA', 'OURS', 'HUE', 'PASSING', 'THUMB', 'SPLIT', 'SHORT', 'LUMA',
            'AvatarError', 'one_line', 'add_option', 'underscored', 'flags_set', 'cli', 'command_line', 'mix_seed',
-           'shuffled', 'demo_style', 'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows', 'Reject',
-           'to_srgb', 'upright', 'to_rgb', 'face_box', 'find_faces', 'to_square', 'open_picture', 'suffix_fits',
-           'bare_png', 'bare_jpeg', 'bare_avif', 'reason_of', 'judge', 'fingerprint', 'bits', 'chroma',
+           'check_seed', 'shuffled', 'demo_style', 'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows',
+           'Reject', 'to_srgb', 'upright', 'to_rgb', 'face_box', 'find_faces', 'to_square', 'open_picture',
+           'suffix_fits', 'bare_png', 'bare_jpeg', 'bare_avif', 'reason_of', 'judge', 'fingerprint', 'bits', 'chroma',
            'colour_distance', 'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table',
-           'TableSource', 'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'HubSource', 'DemoSource',
-           'open_source', 'checksums', 'AvatarStore', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all',
-           'near_hashes', 'near_rows', 'find_twins', 'known_rows', 'sort_out', 'write_store', 'pixels_of',
-           'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report', 'only_one', 'swap', 'check_options',
-           'open_old', 'prepare', 'in_validation', 'split_of', 'split_record', 'save_split', 'read_split',
-           'check_split', 'colour_map', 'cut_out', 'augment', 'AvatarDataset', 'TrainSampler', 'to_litdata',
-           'open_litdata', 'litdata_loader', 'demo_path', 'AnimeDataModule', 'equal_batches', 'whole_batch',
-           'batches_together']
+           'by_path', 'TableSource', 'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'parse_hf', 'HubSource',
+           'DemoSource', 'open_source', 'checksums', 'read_info', 'no_store', 'made_with', 'renewal', 'AvatarStore',
+           'stamps', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'near_hashes', 'near_rows',
+           'find_twins', 'known_rows', 'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram',
+           'duplicate_pairs', 'report', 'only_one', 'swap', 'check_options', 'open_old', 'outdated', 'prepare',
+           'check_store', 'prepare_cli', 'in_validation', 'split_of', 'split_record', 'save_split', 'read_split',
+           'same_split', 'check_split', 'joined_split', 'colour_map', 'cut_out', 'augment', 'AvatarDataset',
+           'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path', 'AnimeDataModule',
+           'equal_batches', 'whole_batch', 'batches_together']
 
 # %% ../nbs/00_data.ipynb #d30ad121
-import base64, ctypes, hashlib, inspect, io, json, lzma, multiprocessing, os, pickle, re, shlex, shutil, signal, struct, sys, tarfile, warnings, zipfile, zlib
+import base64, csv, ctypes, hashlib, inspect, io, json, lzma, multiprocessing, os, pickle, re, shlex, shutil, signal, struct, sys, tarfile, warnings, zipfile, zlib
 from argparse import ArgumentParser
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from functools import lru_cache, partial
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import cached_property, lru_cache, partial
 from importlib.resources import files
 from mmap import mmap
 from pathlib import Path
@@ -145,6 +146,14 @@ def mix_seed(
 ) -> int: # 0 to 2^63-1, what every generator takes
     "One seed from several things; whichever changes, it is another"
     return int.from_bytes(hashlib.blake2b('|'.join(map(str, parts)).encode(), digest_size=8).digest(), 'big') >> 1
+
+# %% ../nbs/00_data.ipynb #938a14a0
+def check_seed(
+    seed:int, # as it was given
+    name:str='seed', # of the option
+):
+    "Raises `AvatarError` for a seed that does not fit 64 bits"
+    if not 0 <= seed < 2**64: raise AvatarError(f"{name} is {seed}; it can be 0 to 2^64 - 1")
 
 # %% ../nbs/00_data.ipynb #363c8c65
 def shuffled(
@@ -509,17 +518,18 @@ def read_picture(
     cascade:str='', # as for to_square
     mislabelled:str='keep', # as for open_picture
     **rules, # for judge; none: every picture that can be read is good
-) -> tuple: # (row, pixels): row says width, height, format, sha256, phash, mirror, colour, or reason and detail; pixels are uint8 (size, size, 3), or None if not readable
+) -> tuple: # (row, pixels): row says width, height, format, key (SHA-256 of the file), sha256 (of the pixels), phash, mirror, colour, or reason and detail; pixels are uint8 (size, size, 3), or None if not readable
     "Decode one file, make it a square, and judge it"
     try:
-        with open_picture(data() if callable(data) else data, name, None if fit == 'face' else size, mislabelled) as im: # faces are looked for at full scale
+        data = data() if callable(data) else data
+        with open_picture(data, name, None if fit == 'face' else size, mislabelled) as im: # faces are looked for at full scale
             rgb, was, kind = to_rgb(im, background), im.was, im.format
     except AvatarError: raise # a wrong argument is not the file's fault
     except Exception as e: return reason_of(e), None # whatever Pillow raises on damaged files
     if (rgb.width > rgb.height) != (was[0] > was[1]): was = was[::-1] # it was turned upright
     if (k := min(rgb.size)//(2*size)) > 1 and fit != 'face': rgb = rgb.reduce(k) # averages of k×k pixels, still twice as large as wanted
     small = rgb.resize((64, 64), Image.BICUBIC, reducing_gap=1.5)
-    row = dict(width=was[0], height=was[1], format=kind, **fingerprint(small))
+    row = dict(width=was[0], height=was[1], format=kind, key=hashlib.sha256(data).hexdigest(), **fingerprint(small))
     pixels = np.asarray(to_square(rgb, size, 'pad' if fit == 'face' else fit, background))
     try:
         if rules: judge(np.asarray(small), was, **rules)
@@ -537,8 +547,8 @@ def printable(
 
 # %% ../nbs/00_data.ipynb #8820ae75
 class Source:
-    "Pictures by path: `items` (path → stamp), `bad` (rows of what cannot be taken), `other` (suffix → how many files were no pictures), `known` (a table with a column path, or None)"
-    def __init__(self): self.items, self.bad, self.other, self.known = {}, [], Counter(), None
+    "Pictures by path: `items` (path → stamp), `bad` (rows of what cannot be taken), `other` (suffix → how many files were no pictures), `known` (a table of what else is known of each path, all text, or None), `keys` (path → key, where that does not follow from the bytes)"
+    def __init__(self): self.items, self.bad, self.other, self.known, self.keys = {}, [], Counter(), None, {}
 
     def reject(self, path, reason, detail=''): 
         self.bad.append(dict(path=printable(path), reason=reason, detail=detail))
@@ -593,7 +603,7 @@ class FolderSource(Source):
             seen.add((st.st_dev, st.st_ino))
             folders.sort()
             for name in sorted(names): self._list(os.path.relpath(os.path.join(folder, name), self.src).replace(os.sep, '/'))
-        if (Path(src)/'manifest.csv').is_file(): self.known = read_table(Path(src)/'manifest.csv')
+        if (Path(src)/'manifest.csv').is_file(): self.known = by_path(read_table(Path(src)/'manifest.csv'))
 
     def _list(self, path):
         try: st = os.stat(os.path.join(self.src, path))
@@ -609,18 +619,25 @@ def read_table(
     file, # .csv or .parquet
 ) -> pd.DataFrame: # all columns as text
     "A table of pictures. Raises `AvatarError` without a column `path`"
-    try: df = pd.read_parquet(file) if Path(file).suffix.lower() == '.parquet' else pd.read_csv(file, keep_default_na=False, dtype=str)
+    try: df = pd.read_parquet(file, dtype_backend='numpy_nullable') if Path(file).suffix.lower() == '.parquet' else pd.read_csv(file, keep_default_na=False, dtype=str)
     except ImportError: raise AvatarError(f"{file} needs pyarrow; install it with: pip install 'anime_vq_nb[hub]'") from None
     except (ValueError, OSError) as e: raise AvatarError(f"{file} is not a table that can be read: {' '.join(str(e).split())}") from None
     if 'path' not in df: raise AvatarError(f"{file} has no column 'path'; add one, or move the file away")
-    return df.fillna('').astype(str)
+    return df.astype('string').fillna('').astype(str)
+
+def by_path(
+    table:pd.DataFrame, # of read_table
+) -> pd.DataFrame: # the first row of each path, the other columns
+    "What a table knows of each path"
+    return table.drop_duplicates('path').set_index('path')
 
 class TableSource(Source):
     "Pictures listed in the column `path` of a CSV or Parquet file, relative to its folder or absolute; other columns travel along"
     def __init__(self, src):
         super().__init__()
-        self.src, self.known = Path(src).parent, read_table(src)
-        for path in self.known.path:
+        self.src, table = Path(src).parent, read_table(src)
+        self.known = by_path(table)
+        for path in table.path:
             try: st = os.stat(self.src/path)
             except (OSError, ValueError): self.reject(path, 'missing', 'in the table, but there is no such file')
             else: self.add(path, _stamp(st), any_suffix=True)
@@ -698,29 +715,46 @@ class TarSource(ArchiveSource):
                     yield path, t.extractfile(m).read()
 
 # %% ../nbs/00_data.ipynb #6031c636
+def parse_hf(
+    src:str, # such as hf:owner/name, hf:owner/name:config, hf:owner/name::split, hf:owner/name:config:split@revision
+) -> dict: # path, name (the configuration), split, revision, as for datasets.load_dataset; None for what is not named
+    "Which dataset is meant, and what of it. Raises `AvatarError`"
+    name = src[3:]
+    m = re.fullmatch(r'([^:@]+)(?::([^:@\s]*))?(?::([^:@\s]*))?(?:@([^:@\s]+))?', name)
+    if name and Path(name).is_dir(): return dict(path=name, name=None, split=None, revision=None)
+    if m and (Path(m[1]).is_dir() or re.fullmatch(r'[\w.-]+(/[\w.-]+)?', m[1])): return {k: v or None for k,v in zip(('path', 'name', 'split', 'revision'), m.groups())}
+    raise AvatarError(f"{src!r} is not understood; write hf:owner/name, hf:owner/name:config, hf:owner/name:config:split or hf:owner/name::split, each with @revision behind it where one is meant")
+
 class HubSource(Source):
-    "Pictures in the image column of a Hugging Face dataset, all splits; columns of text and numbers travel along"
+    "Pictures in the image column of a Hugging Face dataset, all splits or one; columns of text, numbers and classes travel along"
     def __init__(self, src):
         super().__init__()
         try: import datasets
         except ImportError: raise AvatarError(f"{src} needs the library datasets; install it with: pip install 'anime_vq_nb[hub]'") from None
-        try: ds = datasets.load_dataset(src[3:]) if src.startswith('hf:') else datasets.load_from_disk(src)
+        what = parse_hf(src) if src.startswith('hf:') else {}
+        try: ds = datasets.load_dataset(**what) if what else datasets.load_from_disk(src)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as e: raise AvatarError(f"{src} cannot be read as a dataset: {' '.join(str(e).split())}") from None
-        self.splits, known = ds if isinstance(ds, dict) else dict(all=ds), []
-        for name,d in self.splits.items():
+        self.splits, known = {}, []
+        for name,d in (ds if isinstance(ds, dict) else {what.get('split') or 'all': ds}).items():
             col = next((c for c,f in d.features.items() if isinstance(f, datasets.Image)), None)
             if not col: raise AvatarError(f"{src} has no column of images; its columns are {', '.join(d.features)}")
-            self.splits = dict(self.splits, **{name: d.cast_column(col, datasets.Image(decode=False)).with_format(None).rename_column(col, 'image')})
-            for i in range(len(d)): self.add(f'{name}/{i:08d}', d._fingerprint, any_suffix=True)
-            plain = [c for c,f in d.features.items() if isinstance(f, (datasets.Value, datasets.ClassLabel)) and c != 'path']
-            known.append(d.select_columns(plain).to_pandas().assign(path=[f'{name}/{i:08d}' for i in range(len(d))]))
-        self.known = pd.concat(known).fillna('').astype(str)
+            self.splits[name] = d.cast_column(col, datasets.Image(decode=False)).with_format(None), col
+            paths = [f'{name}/{i:08d}' for i in range(len(d))]
+            for p in paths: self.add(p, d._fingerprint, any_suffix=True)
+            known.append(pd.DataFrame({c: _texts(d, c) for c,f in d.features.items() if isinstance(f, (datasets.Value, datasets.ClassLabel))}, paths))
+        self.known = pd.concat(known).fillna('')
 
     def load(self, path):
         name, i = path.split('/')
-        cell = self.splits[name][int(i)]['image']
+        d, col = self.splits[name]
+        cell = d[int(i)][col]
         if not cell: raise Reject('missing', 'no picture in this row')
         return cell['bytes'] or load_file(cell['path'])
+
+def _texts(d, c): # a column as text; classes by their names
+    names = getattr(d.features[c], 'names', None)
+    say = str if names is None else lambda v: names[v] if v >= 0 else ''
+    return ['' if v is None else say(v) for v in d.select_columns(c).with_format(None)[:][c]]
 
 # %% ../nbs/00_data.ipynb #18b2082c
 class DemoSource(Source):
@@ -729,10 +763,12 @@ class DemoSource(Source):
         super().__init__()
         try: n, self.seed = (int(v) for v in (src.split(':')[1:] + ['10000', '0'][len(src.split(':')) - 1:]))
         except ValueError: raise AvatarError(f"{src!r} is not understood; write demo, demo:N or demo:N:SEED") from None
+        check_seed(self.seed)
         self.styles, self.size = [demo_style(s) for s in STYLES], size
         rows = [dict(path=f"{i:06d}-{STYLES[i%len(STYLES)]}.png", **self.styles[i%len(STYLES)][1]) for i in range(n)]
         for r in rows: self.add(r['path'], f'demo:{self.seed}:{size}')
-        self.known = pd.DataFrame(rows)
+        self.known = by_path(pd.DataFrame(rows))
+        self.keys = {r['path']: hashlib.sha256(f"{r['style']} {self.seed}-{i}".encode()).hexdigest() for i,r in enumerate(rows)} # however they are drawn
 
     def load(self, path):
         i, png = int(path[:6]), io.BytesIO()
@@ -741,7 +777,7 @@ class DemoSource(Source):
 
 # %% ../nbs/00_data.ipynb #bf3551da
 def open_source(
-    src:str, # folder, .zip, .tar(.gz/.bz2/.xz/.zst), .csv or .parquet with a column path, hf:owner/name, folder of datasets.save_to_disk, demo, demo:N, demo:N:SEED
+    src:str, # folder, .zip, .tar(.gz/.bz2/.xz/.zst), .csv or .parquet with a column path, hf:owner/name:config:split@revision (all but owner/name optional), folder of datasets.save_to_disk, demo, demo:N, demo:N:SEED
     size:int=256, # side in pixels, for demo avatars
 ) -> Source:
     "List the pictures of a source. Raises `AvatarError` if it does not exist, cannot be read, or holds none"
@@ -761,7 +797,8 @@ def _open_source(p, src, low, size):
     raise AvatarError(f"{src} is no source of pictures; give a folder, .zip, .tar, .tar.gz, .tar.xz, .tar.zst, .csv, .parquet, hf:owner/name or demo")
 
 # %% ../nbs/00_data.ipynb #444592cc
-VERSION, BLOCK = 2, 2**24 # bytes that share a checksum
+VERSION, BLOCK = 3, 2**24 # bytes that share a checksum
+LITDATA = 'litdata.json' # what to_litdata leaves in its folder
 
 def checksums(
     file, # any file
@@ -773,39 +810,124 @@ def checksums(
             return hashlib.sha256(f.read(BLOCK)).hexdigest()
     with ThreadPoolExecutor(os.cpu_count()) as pool: return list(pool.map(one, range(0, os.path.getsize(file), BLOCK)))
 
+# %% ../nbs/00_data.ipynb #7d4d847b
+def read_info(
+    path:Path, # folder of a store
+) -> dict: # version, n, options, other, checksums
+    "What a store says of itself. Raises `AvatarError`, with what helps, for everything else that might be given in its place"
+    if not (path/'info.json').is_file(): raise no_store(path)
+    try: info = json.loads((path/'info.json').read_text(encoding='utf-8'))
+    except ValueError: raise AvatarError(f"{path} is damaged: info.json cannot be read; remove it and prepare it again") from None
+    if (v := info.get('version')) == VERSION: return info
+    if not isinstance(v, int) or v > VERSION: raise AvatarError(f"{path} is a store of version {v}, and this package reads version {VERSION}; update it: pip install -U anime_vq_nb")
+    raise AvatarError(f"{path} is a store of version {v}, whose split depends on the size of its pictures; renew it from where they are, with the same options: {renewal(path)}")
+
+def no_store(
+    path:Path, # where no store is
+    option:str='', # by which a store is given
+    *how, # options to make it with
+) -> AvatarError:
+    "What is there instead, and what helps"
+    if (path/LITDATA).is_file(): return AvatarError(f"{path} holds chunks for training; give the store that they were made of")
+    pictures = path.exists() or str(path).lower().startswith(('hf:', 'demo:')) # they must not be overwritten
+    start = ['anime_vq_prepare', *([str(path), 'NEW_STORE'] if pictures else ['FOLDER_OF_PICTURES', str(path)]), *map(str, how)]
+    return AvatarError(f"{path} is not a prepared store; make one with: {shlex.join(start)}" + (f"; then give {option}NEW_STORE" if pictures else ''))
+
+def made_with(
+    path:Path, # folder of a store of any version
+) -> dict: # options of prepare
+    "How a store was made"
+    options = json.loads((path/'info.json').read_text(encoding='utf-8'))['options']
+    return {k: options.get(k, p.default) for k,p in inspect.signature(prepare).parameters.items() if p.default is not p.empty}
+
+def renewal(
+    path:Path, # folder of a store
+) -> str:
+    "The command that makes a store anew, with the same options"
+    demo, given = re.fullmatch(r'demo-(\d+)-\d+px-seed(\d+)', path.name), made_with(path) # as AnimeDataModule names them
+    if given['min_side'] == given['size']//2: given['min_side'] = None
+    return command_line(['anime_vq_prepare', f'demo:{demo[1]}:{demo[2]}' if demo else 'WHERE_THEY_ARE', path], prepare, given)
+
 # %% ../nbs/00_data.ipynb #b6aa7525
+OURS = 'path width height format sha256 phash mirror colour stamp key'.split() # columns of manifest.csv
+
 class AvatarStore(Dataset):
     "Prepared pictures on disk, memory-mapped; raises `AvatarError` where `path` is not a store, or a damaged one"
     def __init__(self,
         path, # folder that prepare wrote
-        check:bool=True, # compare the checksums
+        check:bool=True, # compare the checksums, where a file is not as it was when they were compared last
     ):
         self.path = Path(path)
-        if not (self.path/'info.json').is_file():
-            raise AvatarError(f"{path} is not a prepared store; make one with: anime_vq_prepare FOLDER_OF_PICTURES {path}")
-        try: self.info = json.loads((self.path/'info.json').read_text())
-        except ValueError: raise AvatarError(f"{path} is damaged: info.json cannot be read; remove it and prepare it again") from None
-        if self.info.get('version') != VERSION: raise AvatarError(f"{path} is a store of version {self.info.get('version')}; this package reads version {VERSION}; remove it and prepare it again")
-        if check: self.check()
-        self.images = np.load(self.path/'images.npy', mmap_mode='r')
-        self.manifest, self.rejects = (pd.read_csv(self.path/f, keep_default_na=False, dtype=_TEXT) for f in ('manifest.csv', 'rejects.csv'))
+        self.info = read_info(self.path)
+        if check: self.check(whole=False)
+        for table in (self.manifest, self.columns, self.rejects): len(table) # read now; only the pixels wait
 
-    def check(self):
-        "Compare every file with its checksums. Raises `AvatarError` with the name of the one that differs"
-        for f,want in self.info['checksums'].items():
-            if not (self.path/f).is_file() or checksums(self.path/f) != want: raise AvatarError(f"{self.path} is damaged: {f} is not what was written; remove it and prepare it again")
+    def __getstate__(self): return dict(path=self.path, info=self.info) # worker processes open the files anew
+
+    def _table(self, name, **kw): return pd.read_csv(self.path/name, dtype=str, na_filter=False, **kw)
+
+    @cached_property
+    def images(self) -> np.ndarray: # uint8 (n, size, size, 3), mapped
+        if read_info(self.path) != self.info: raise AvatarError(f"{self.path} has been replaced since it was opened; open it again")
+        return np.load(self.path/'images.npy', mmap_mode='r')
+    @cached_property
+    def columns(self) -> pd.DataFrame: # what the source knew of each picture, all text
+        names, *rows = self._table('columns.csv', header=None).iloc[:,1:].values.tolist()
+        return pd.DataFrame(rows, range(len(rows)), names)
+    @cached_property
+    def manifest(self) -> pd.DataFrame: # a row for each picture; those of columns that don't have one of our names stand behind ours
+        ours = self._table('manifest.csv').astype(dict(width=int, height=int))
+        return pd.concat([ours, self.columns[[c for c in self.columns if c not in OURS]]], axis=1)
+    @cached_property
+    def rejects(self) -> pd.DataFrame: # a row for each file that was left out
+        return self._table('rejects.csv').astype(dict(thumb=int))
 
     @property
     def size(self) -> int: # side in pixels
         return self.info['options']['size']
-    def __len__(self): return len(self.images)
+    def __len__(self): return self.info['n']
     def __getitem__(self, i) -> Tensor: # uint8 (3, size, size)
         return torch.from_numpy(self.images[i].copy()).permute(2, 0, 1)
     def __repr__(self): return f"{self.path}: {len(self)} pictures of {self.size}×{self.size}, {len(self.rejects)} files rejected"
     def __str__(self): return '\n'.join([repr(self), *(f'{n:8d} {r}' for r,n in self.rejects.reason.value_counts().sort_index().items()),
         *([f"left alone, no pictures by their suffix: {', '.join(f'{n} {s}' for s,n in self.info['other'].items())}"] if self.info['other'] else []), f"look at {self.path/'report.html'}"])
 
-_TEXT = {k: str for k in 'path sha256 phash mirror stamp key reason detail twin'.split()} # columns that stay text even where all are digits
+# %% ../nbs/00_data.ipynb #5e96d7bd
+def stamps(
+    folder:Path,
+    names:list, # of files in it
+) -> dict: # name → [size, time], or None where there is no such file
+    "By what a changed file is recognised"
+    return {f: [(st := (folder/f).stat()).st_size, st.st_mtime_ns] if (folder/f).is_file() else None for f in names}
+
+@patch
+def check(self:AvatarStore,
+    whole:bool=True, # also what is as it was when it was compared last
+):
+    "Compare every file with its checksums. Raises `AvatarError` with the name of the one that differs"
+    now = stamps(self.path, ['info.json', *self.info['checksums']])
+    note = self.note()
+    if not whole and note.is_file() and note.read_text(encoding='utf-8') == json.dumps(now): return
+    for f,want in self.info['checksums'].items():
+        if now[f] is None or checksums(self.path/f) != want: raise AvatarError(f"{self.path} is damaged: {f} is not what was written; remove it and prepare it again")
+    self.remember(now)
+
+@patch
+def note(self:AvatarStore) -> Path:
+    "Where it is noted down what was compared"
+    home = self.path.resolve()
+    return home.with_name(f'.{home.name}.checked')
+
+@patch
+def remember(self:AvatarStore,
+    now:dict=None, # of stamps; by default, those of now
+):
+    "Note down that the files are what was written, where a note can be written"
+    now = now or stamps(self.path, ['info.json', *self.info['checksums']])
+    part = self.note().with_name(f'{self.note().name}.{os.getpid()}')
+    with suppress(OSError):
+        part.write_text(json.dumps(now), encoding='utf-8')
+        part.replace(self.note())
 
 # %% ../nbs/00_data.ipynb #c452976c
 def check_size(
@@ -822,7 +944,7 @@ class Journal:
         options:dict, # how pictures are prepared
     ):
         self.path, self.rows, self.n, self.shape = Path(path), {}, 0, (options['size'], options['size'], 3)
-        note, text = self.path/'options.json', json.dumps(options)
+        note, text = self.path/'options.json', json.dumps(dict(options, version=VERSION))
         if not note.is_file() or note.read_text() != text:
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.mkdir(parents=True)
@@ -941,6 +1063,7 @@ def decode_all(
     "Decode pictures into the journal, with a progress bar"
     def one(item):
         row, pixels = read_picture(item[1] or partial(source.load, item[0]), item[0], **options)
+        if item[0] in source.keys: row['key'] = source.keys[item[0]]
         return dict(row, path=item[0], stamp=source.items[item[0]]), pixels
     with helpers(one, room=int(np.prod(work.shape))) as ask, tqdm(total=len(paths), desc='preparing', unit='img', delay=2) as bar, warnings.catch_warnings():
         warnings.simplefilter('ignore') # Pillow's, about odd metadata; from threads they would come in any order
@@ -1020,7 +1143,7 @@ def known_rows(
     same = lambda r: source.items.get(r['path']) == r['stamp'] and r.get('reason') not in PASSING
     rows = {}
     if old:
-        rows = {r['path']: dict(r, home='old', at=i) for i,r in enumerate(old.manifest.to_dict('records')) if same(r)}
+        rows = {r['path']: dict(r, home='old', at=i) for i,r in enumerate(old.manifest[OURS].to_dict('records')) if same(r)}
         lost = [dict(r, home='thumb', at=r['thumb'] if r['thumb'] >= 0 else None) for r in old.rejects.to_dict('records') if same(r)]
         rows |= {r['path']: r for r in lost if not r['twin'] or r['twin'] in rows}
     return rows | {p: dict(r, home='work') for p,r in work.rows.items() if same(r) and p not in rows} # both have it where a run was killed after its store was in place
@@ -1037,9 +1160,9 @@ def sort_out(
         exact = good[i]['sha256'] == good[j]['sha256']
         good[i].update(reason='exact duplicate' if exact else 'near duplicate', detail=f"of {good[j]['path']}, {d} of 256 bits differ", twin=good[j]['path'])
     new, here = [r for r in good if r['home'] != 'old' and not r.get('reason')], {r['path'] for r in good if r['home'] == 'old'}
-    gone = [] if old is None else [r for r in old.manifest.to_dict('records') if r['path'] not in here]
+    gone = [] if old is None else [r for r in old.manifest[OURS].to_dict('records') if r['path'] not in here]
     found = near_rows(new, gone, max(near, 0))
-    for n,r in enumerate(new): r['key'] = gone[found[n][0][1]]['key'] if n in found else r['sha256']
+    for n,places in found.items(): new[n]['key'] = gone[places[0][1]]['key']
     return rows
 
 # %% ../nbs/00_data.ipynb #ecdce588
@@ -1059,12 +1182,13 @@ def write_store(
     for i,r in enumerate(seen): r['thumb'] = i
     _write_npy(part/'images.npy', (pixels(r) for r in kept), len(kept), options['size'])
     _write_npy(part/'rejects.npy', (np.asarray(Image.fromarray(pixels(r)).resize((THUMB, THUMB), Image.BOX)) for r in seen), len(seen), THUMB)
-    table = pd.DataFrame(kept)[['path', 'width', 'height', 'format', 'sha256', 'phash', 'mirror', 'colour', 'stamp', 'key']]
-    if (known := source.known) is not None: table = table.merge(known[[c for c in known if c not in table or c == 'path']].drop_duplicates('path'), on='path', how='left').fillna('')
+    table = pd.DataFrame(kept)[OURS]
     table.to_csv(part/'manifest.csv', index=False)
+    known = pd.DataFrame(index=table.path) if source.known is None else source.known.reindex(table.path).fillna('')
+    known.to_csv(part/'columns.csv', index_label='path', quoting=csv.QUOTE_ALL)
     lost = [{'stamp': '', 'twin': '', 'thumb': -1, **r} for r in lost]
     pd.DataFrame(lost, columns=['path', 'reason', 'detail', 'stamp', 'twin', 'thumb']).to_csv(part/'rejects.csv', index=False)
-    sums = {f: checksums(part/f) for f in ('images.npy', 'manifest.csv', 'rejects.csv', 'rejects.npy')}
+    sums = {f: checksums(part/f) for f in ('images.npy', 'manifest.csv', 'columns.csv', 'rejects.csv', 'rejects.npy')}
     (part/'info.json').write_text(json.dumps(dict(version=VERSION, n=len(kept), options=options, other=dict(sorted(source.other.items())), checksums=sums), indent=1))
 
 # %% ../nbs/00_data.ipynb #98e2fc4b
@@ -1205,14 +1329,25 @@ def check_options(
 def open_old(
     dst:Path, # folder of a store, perhaps missing
     options:dict, # of prepare
+    source:Source, # the pictures
 ):
-    "The store at `dst`, or None. Raises `AvatarError` if something else is there, or a store made with other options"
+    "The store at `dst`; None if there is none, or one of an older version, to be made anew. Raises `AvatarError` if something else is there, or a store made with other options"
     if not dst.exists(): return None
     if not (dst/'info.json').is_file(): raise AvatarError(f"{dst} exists already and is not a store; remove it, or choose another name for the store")
-    old = AvatarStore(dst)
+    old = None if outdated(dst) else AvatarStore(dst)
+    made = made_with(dst) if old is None else old.info['options']
     for k,v in options.items():
-        if (was := old.info['options'].get(k)) != v: raise AvatarError(f"{dst} exists already, with {k} {was}, not {v}; give the same options, or choose another name for the store")
+        if (was := made.get(k)) != v: raise AvatarError(f"{dst} exists already, with {k} {was}, not {v}; give the same options, or choose another name for the store")
+    if old is None and source.items and not {*source.items} & {*pd.read_csv(dst/'manifest.csv', usecols=['path'], dtype=str, na_filter=False).path}:
+        raise AvatarError(f"{dst} exists already, and none of its pictures is in this source; choose another name for the store")
     return old
+
+def outdated(
+    dst:Path, # perhaps a store
+) -> bool:
+    "Is there a store of an older version?"
+    try: return json.loads((dst/'info.json').read_text(encoding='utf-8'))['version'] < VERSION
+    except (OSError, ValueError, LookupError, TypeError): return False
 
 # %% ../nbs/00_data.ipynb #aaae0777
 def _build(source, old, work, options, near):
@@ -1231,7 +1366,7 @@ def _build(source, old, work, options, near):
 
 # %% ../nbs/00_data.ipynb #4f064e08
 def prepare(
-    src:str, # folder, .zip, .tar(.gz/.xz/.zst), .csv or .parquet with a column path, hf:owner/name, demo or demo:N
+    src:str, # folder, .zip, .tar(.gz/.xz/.zst), .csv or .parquet with a column path, hf:owner/name:config:split@revision (all but owner/name optional), demo, demo:N or demo:N:SEED
     dst:str, # folder of the store; one that exists is brought up to date: only what is new or changed is decoded, what is gone leaves
     size:int=256, # side in pixels, a multiple of 16
     fit:str='pad', # make it a square: pad keeps the whole picture; crop and top cut the longer side, at its centre or keeping the top; face crops to the largest face
@@ -1244,22 +1379,38 @@ def prepare(
     mislabelled:str='keep', # files whose suffix is not that of their content: keep takes them, reject leaves them out
     cascade:str='', # for face: XML file of an OpenCV cascade
 ) -> AvatarStore: # the store, opened
-    "Turn pictures from anywhere into a store of squares, with a report; goes on where a killed run stopped. Raises `AvatarError`"
+    "Turn pictures from anywhere into a store of squares, with a report; goes on where a killed run stopped. `--check STORE` compares a store with its checksums instead. Raises `AvatarError`"
     dst = Path(dst)
     options = dict(size=size, fit=fit, background=background, min_side=size//2 if min_side is None else min_side, max_aspect=max_aspect,
                    min_std=min_std, drop_grey=bool(drop_grey), near=near, mislabelled=mislabelled, cascade=str(cascade))
     check_options(options, near)
     with only_one(dst):
         swap(dst)
-        old, source = open_old(dst, options), open_source(src, size)
+        source = open_source(src, size)
+        old = open_old(dst, options, source)
         with closing(Journal(dst.with_name(dst.name + '.partial'), options)) as work:
             _build(source, old, work, options, near)
             swap(dst, work.path/'store')
         shutil.rmtree(work.path)
-    return AvatarStore(dst, check=False)
+        store = AvatarStore(dst, check=False)
+        store.remember()
+    return store
 
 # %% ../nbs/00_data.ipynb #0122069f
-prepare_cli = cli(prepare, 'anime_vq_prepare')
+def check_store(
+    store:str, # folder that anime_vq_prepare wrote
+) -> str:
+    "Compare all of a store with its checksums. Raises `AvatarError` where something differs"
+    AvatarStore(store, check=False).check()
+    return f'{store} is as it was written'
+
+def prepare_cli(
+    argv:list=None, # arguments; those of the process by default
+):
+    "The command `anime_vq_prepare`"
+    given = sys.argv[1:] if argv is None else list(argv)
+    if '--check' in given: cli(check_store, 'anime_vq_prepare --check')([a for a in given if a != '--check'])
+    else: cli(prepare, 'anime_vq_prepare')(given)
 
 # %% ../nbs/00_data.ipynb #498da0b6
 def in_validation(
@@ -1286,12 +1437,12 @@ def split_of(
                 train=len(train), held_out=len(keys) - len(train), train_keys=train)
 
 def split_record(
-    dm, # a data module that was set up
+    dm, # a data module, of pictures or of tokens
 ) -> dict: # of split_of; None for chunks of an older version, which do not say
     "How the pictures of a run are split"
     hp = dm.hparams
     if (chunks := Path(str(hp.data))/LITDATA).is_file(): return json.loads(chunks.read_text(encoding='utf-8')).get('split')
-    return split_of(dm.train_ds.store, hp.val_frac, hp.seed)
+    return split_of(dm.store(), hp.val_frac, hp.seed)
 
 def save_split(
     folder, # of a run, or of its weights; made if missing
@@ -1306,15 +1457,26 @@ def save_split(
 
 # %% ../nbs/00_data.ipynb #22480701
 def read_split(
-    path, # folder of a run, its pretrained folder, a checkpoint of it, or the name of weights that come with the package
+    path, # folder of a run, its pretrained folder, a checkpoint of it, or 'demo', which comes with the package
 ) -> dict: # of split_record; None where nothing is known
     "How a model's pictures were split. Raises `AvatarError` for a file that cannot be read"
-    p, shipped = Path(path), files('anime_vq_nb')/'pretrained'/str(path)
-    places = [p, p/'pretrained'] if p.is_dir() else [p.parent, p.parent.parent] if p.is_file() else [Path(str(shipped))]
+    p = Path(path)
+    if str(path) == 'demo' and not (p/'pretrained').is_dir(): p = Path(str(files('anime_vq_nb')/'pretrained'/'demo'))
+    places = [p.parent, p.parent.parent] if p.is_file() else [p, p/'pretrained']
     file = next((f/SPLIT for f in places if (f/SPLIT).is_file()), None)
     if file is None: return None
     try: return json.loads(file.read_text(encoding='utf-8'))
     except ValueError: raise AvatarError(f"{file} cannot be read; remove it, and the split counts as unknown") from None
+
+def same_split(
+    split:dict, # of a model, from read_split
+    here:dict, # of split_of: what is asked for
+    options:str='--', # how the options of the command begin
+):
+    "Raises `AvatarError` where pictures that a model was trained on are now split otherwise"
+    was, now = ([s[k] for k in ('val_frac', 'seed')] for s in (split, here))
+    if here['checksum'] == split['checksum'] and was != now:
+        raise AvatarError(f"the model was trained on these pictures, split with val_frac {was[0]} and seed {was[1]}, not {now[0]} and {now[1]}; give {options}val_frac {was[0]} {options}seed {was[1]}")
 
 def check_split(
     split:dict, # of read_split
@@ -1326,12 +1488,17 @@ def check_split(
 ) -> int: # how many of the pictures to be measured the model was trained on; None where its split is not known
     "Raises `AvatarError` where the same pictures were split otherwise"
     if split is None: return None
-    here = split_of(store, val_frac, seed)
-    if part == 'val' and here['checksum'] == split['checksum'] and (here['val_frac'], here['seed']) != (split['val_frac'], split['seed']):
-        raise AvatarError(f"the model was trained on these pictures, split with val_frac {split['val_frac']} and seed {split['seed']}, not {val_frac} and {seed}; "
-                          f"give {options}val_frac {split['val_frac']} {options}seed {split['seed']}")
-    known, train = set(split['train_keys']), set(here['train_keys']) if part == 'val' else set()
-    return sum(k in known and k not in train for k in (key[:SHORT] for key in store.manifest.key))
+    here, known = split_of(store, val_frac, seed), {*split['train_keys']}
+    if part == 'val': same_split(split, here, options)
+    return sum(k[:SHORT] in known for k in store.manifest.key if part == 'all' or in_validation(k, val_frac, seed))
+
+def joined_split(
+    split:dict, # of a run
+    before:dict, # of the weights that it began with; None: not known
+) -> dict: # that of the run, with the pictures of both
+    "A run that goes on from other weights has seen their pictures, too"
+    both = {*split['train_keys'], *(before or {}).get('train_keys', [])}
+    return dict(split, train_keys=sorted(both), began_unknown=before is None or before.get('began_unknown', False))
 
 # %% ../nbs/00_data.ipynb #cea18bb9
 LUMA = torch.tensor([.2989, .587, .114])
@@ -1392,7 +1559,7 @@ class AvatarDataset(Dataset):
     def __getitems__(self, places) -> Tensor: # PyTorch's loader asks for whole batches
         idx = self.idx[places if self.seed is None else np.asarray(places) % len(self)]
         x = torch.from_numpy(self.store.images[idx]).permute(0, 3, 1, 2).contiguous()
-        return self.tfm(x) if self.seed is None else self.tfm(x, seeds=[(self.seed << 40) + p for p in places])
+        return self.tfm(x) if self.seed is None else self.tfm(x, seeds=[mix_seed(self.seed, 'augment', p) for p in places])
 
 # %% ../nbs/00_data.ipynb #cf26c761
 class TrainSampler(DistributedSampler):
@@ -1410,7 +1577,7 @@ class TrainSampler(DistributedSampler):
         steps = n//(batch_size*ranks)
         self.n, self.b, self.steps, self.seed, self.done = n, batch_size, steps//together*together or steps, seed, done
     def __len__(self): return self.steps*self.b
-    def order(self, epoch): return torch.randperm(self.n, generator=torch.Generator().manual_seed((self.seed << 20) + epoch))
+    def order(self, epoch): return torch.randperm(self.n, generator=torch.Generator().manual_seed(mix_seed(self.seed, 'order', epoch)))
     def __iter__(self):
         epoch, done = None, self.done()
         for e,k in (divmod(t, self.steps) for t in range(done, done + self.steps)):
@@ -1419,8 +1586,6 @@ class TrainSampler(DistributedSampler):
             yield from (e*self.n + order[start:start + self.b]).tolist()
 
 # %% ../nbs/00_data.ipynb #dc69066d
-LITDATA = 'litdata.json'
-
 def _lit():
     try: import litdata
     except ImportError: raise AvatarError("chunks need litdata; install it with: pip install 'anime_vq_nb[litdata]'") from None
@@ -1434,6 +1599,7 @@ def to_litdata(
 ) -> Path: # the folder
     "Turn a store into litdata chunks of 64 MB, `train` and `val`. Raises `AvatarError`"
     store, dst, lit = store if isinstance(store, AvatarStore) else AvatarStore(store), Path(dst), _lit()
+    check_seed(seed)
     if dst.exists(): raise AvatarError(f"{dst} exists already; remove it, or choose another name")
     held = np.array([in_validation(k, val_frac, seed) for k in store.manifest.key])
     for name,idx in dict(train=np.flatnonzero(~held), val=np.flatnonzero(held)).items():
@@ -1442,7 +1608,7 @@ def to_litdata(
         for n,i in enumerate(tqdm(idx, desc=f'writing {name}', unit='img', delay=2)): chunks[n] = np.array(store.images[i])
         chunks.done()
         chunks.merge()
-    (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed)))
+    (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed, split=split_of(store, val_frac, seed))))
     return dst
 
 # %% ../nbs/00_data.ipynb #31167573
@@ -1458,7 +1624,7 @@ def open_litdata(
     info, lit = json.loads((path/LITDATA).read_text()), _lit()
     for k in ('val_frac', 'seed'):
         if info[k] != getattr(hp, k): raise AvatarError(f"{path} was split with {k} {info[k]}, not {getattr(hp, k)}; set --data.{k} {info[k]}, or turn the store into chunks again")
-    open_one = lambda name, tfm, shuffle: lit.StreamingDataset(str(path/name), shuffle=shuffle, drop_last=shuffle, seed=hp.seed, transform=partial(_streamed, tfm=tfm))
+    open_one = lambda name, tfm, shuffle: lit.StreamingDataset(str(path/name), shuffle=shuffle, drop_last=shuffle, seed=mix_seed(hp.seed, 'chunks') % 2**32, transform=partial(_streamed, tfm=tfm))
     return info['size'], open_one('train', _augmentation(hp), True), open_one('val', normalize, False)
 
 def litdata_loader(
@@ -1497,6 +1663,7 @@ class AnimeDataModule(L.LightningDataModule):
     ):
         super().__init__()
         check_size(size)
+        check_seed(seed)
         if not 0 < crop <= 1: raise AvatarError(f"crop is {crop}; it is a part of the side, from above 0 to 1, the whole")
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
@@ -1511,16 +1678,23 @@ def store_path(self:AnimeDataModule) -> Path:
 # %% ../nbs/00_data.ipynb #6bf946e5
 @patch
 def prepare_data(self:AnimeDataModule):
-    "Draw and prepare the demo avatars, where they are asked for and not there yet"
+    "Draw and prepare the demo avatars, where they are asked for and not there yet, or in a store of an older version"
     hp, dst = self.hparams, self.store_path
-    if hp.data != 'demo' or dst.exists(): return
+    there = lambda: dst.exists() and not outdated(dst)
+    if hp.data != 'demo' or there(): return
     with only_one(dst.with_name(dst.name + '-demo'), wait=True):
-        if not dst.exists(): prepare(f'demo:{hp.n_demo}:{hp.seed}', dst, hp.size, near=0)
+        if not there(): prepare(f'demo:{hp.n_demo}:{hp.seed}', dst, **(made_with(dst) if dst.exists() else dict(size=hp.size, near=0)))
 
 # %% ../nbs/00_data.ipynb #a07df23e
-def _open(hp, path):
+@patch
+def store(self:AnimeDataModule) -> AvatarStore:
+    "The pictures. Raises `AvatarError` where there is no store"
+    path, size = self.store_path, self.hparams.size
+    if not (path/'info.json').is_file(): raise no_store(path, '--data.data ', '--size', size)
+    return AvatarStore(path)
+
+def _open(hp, store):
     "Training and validation set of a store"
-    store = AvatarStore(path)
     val = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
     return store.size, AvatarDataset(store, np.flatnonzero(~val), _augmentation(hp), hp.seed), AvatarDataset(store, np.flatnonzero(val))
 
@@ -1531,7 +1705,7 @@ def setup(self:AnimeDataModule,
 ):
     "Open the store and split it; raises `AvatarError` for a wrong size, a batch that is too large, or nothing held out"
     hp, path = self.hparams, self.store_path
-    size, self.train_ds, self.val_ds = (open_litdata if (path/LITDATA).is_file() else _open)(hp, path)
+    size, self.train_ds, self.val_ds = open_litdata(hp, path) if (path/LITDATA).is_file() else _open(hp, self.store())
     if size != hp.size:
         raise AvatarError(f"{hp.data} holds pictures of {size}×{size}, but size is {hp.size}; "
                           f"set --data.size {size}, or prepare again with --size {hp.size}")

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['RANGE', 'FEW', 'LIBRARIES', 'QUALITIES', 'Comparison', 'eval_cli', 'reconstruct_cli', 'load_checkpoint', 'load_model',
-           'held_out', 'frechet_distance', 'kid', 'neighbours', 'nearest', 'SetDistance', 'FromPixels', 'frechet',
-           'VGGFeatures', 'features', 'DINOFeatures', 'dino_features', 'EachPicture', 'make_metrics', 'update_metrics',
-           'picture_bytes', 'weights_hash', 'speed', 'measure', 'read_metrics', 'evaluate', 'picture_file',
-           'code_picture', 'find_quality', 'code_batch', 'evaluate_codec', 'extremes', 'error_map', 'plot_faces',
-           'plot_where', 'reconstructed', 'comparison_table', 'compare', 'grid_side', 'position_counts', 'usual_grid',
-           'code_pictures', 'show_codebook', 'position_entropy', 'plot_positions', 'codes_at', 'code_patches',
-           'as_markdown', 'compare_rows', 'table_rows', 'table_markdown', 'figure_img', 'report_page', 'write_eval',
-           'eval_run', 'eval_command', 'given_pictures', 'reconstruct', 'code_weights', 'draw_codes', 'interpolate']
+           'held_out', 'choose_split', 'seen_before', 'frechet_distance', 'kid', 'neighbours', 'nearest', 'SetDistance',
+           'FromPixels', 'frechet', 'VGGFeatures', 'features', 'DINOFeatures', 'dino_features', 'EachPicture',
+           'make_metrics', 'update_metrics', 'picture_bytes', 'weights_hash', 'speed', 'measure', 'read_metrics',
+           'evaluate', 'picture_file', 'code_picture', 'find_quality', 'code_batch', 'evaluate_codec', 'extremes',
+           'error_map', 'plot_faces', 'plot_where', 'reconstructed', 'comparison_table', 'compare', 'grid_side',
+           'position_counts', 'usual_grid', 'code_pictures', 'show_codebook', 'position_entropy', 'plot_positions',
+           'codes_at', 'code_patches', 'as_markdown', 'compare_rows', 'table_rows', 'table_markdown', 'figure_img',
+           'report_page', 'write_eval', 'eval_run', 'eval_command', 'given_pictures', 'reconstruct', 'code_weights',
+           'draw_codes', 'interpolate']
 
 # %% ../nbs/06_eval.ipynb #b05a5ecf
 import base64, hashlib, inspect, json, math, time, warnings
@@ -42,7 +43,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import AvatarDataset, AvatarError, AvatarStore, SUFFIXES, cli, command_line, in_validation, load_file, normalize, open_source, read_picture, show_rows, shuffled, to_uint8, whole_batch
+from .data import AvatarDataset, AvatarError, AvatarStore, SUFFIXES, check_seed, check_split, cli, command_line, in_validation, load_file, normalize, open_source, read_picture, read_split, show_rows, shuffled, split_of, to_uint8, whole_batch
 from .decoder import VQVAE
 from .losses import PSNR_MOST, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage, plot_usage
@@ -92,6 +93,31 @@ def held_out(
     idx = [i for i,s in enumerate(store.manifest.key) if split == 'all' or in_validation(s, val_frac, seed)]
     if not idx: raise AvatarError(f"none of the {len(store)} pictures in {data} is held out with val_frac {val_frac}; use --split all")
     return AvatarDataset(store, idx)
+
+# %% ../nbs/06_eval.ipynb #01ee1403
+def choose_split(
+    splits:dict, # name of a model → its split, of read_split, or None
+    store:AvatarStore, # pictures to measure on
+    val_frac:float=None, # part held out; None: as the models were trained
+    seed:int=None, # of the split; None: as the models were trained
+) -> tuple: # (val_frac, seed)
+    "How to split a store so that it suits the models. Raises `AvatarError` where none suits all of them"
+    known, here = [s for s in splits.values() if s], split_of(store)['checksum']
+    ours = {k: (s['val_frac'], s['seed']) for k,s in splits.items() if s and s['checksum'] == here}
+    if len({*ours.values()}) > 1: raise AvatarError(f"{' and '.join(ours)} were trained on different parts of these pictures; measure them one by one, or all on other pictures")
+    first = [*ours.values(), *((s['val_frac'], s['seed']) for s in known), (.2, 0)][0]
+    return first[0] if val_frac is None else val_frac, first[1] if seed is None else seed
+
+def seen_before(
+    n:int, # of check_split
+    pictures:int, # that are measured
+    split:dict=None, # of the model
+    who:str='the model',
+) -> str:
+    "How many of the pictures a model was trained on, as a sentence"
+    if n is None: return f'Which pictures {who} was trained on is not known.'
+    unknown = ' What the weights that it began with had been trained on is not known.' if split and split.get('began_unknown') else ''
+    return f"{who.capitalize()} was trained on {n or 'none'} of these {pictures} pictures.{unknown}"
 
 # %% ../nbs/06_eval.ipynb #ed485ddc
 def frechet_distance(
@@ -691,6 +717,7 @@ def as_markdown(
     fast = a['pictures_per_second']
     source = f" ({a['source']})" if 'source' in a else ''
     return (f"`{ckpt}`{source} on {a['pictures']} pictures of {a['size']}×{a['size']} from `{data}`\n\n| metric | value |\n|---|---|\n{rows}\n"
+            + (f"\n{a['seen']}\n" if 'seen' in a else '')
             + (f"\n{few[0].upper()}{few[1:]}, compare it only at equal numbers.\n" if few else '')
             + ''.join(f"\n{k}: {d['subsets']} subsets of {d['size']}, standard deviation {d['std']:.2g}, seed {d['seed']}, kernel {d['kernel']}; weights `{d['weights']}`.\n" for k,d in a.get('kid', {}).items())
             + f"\nReference pictures `{a['reference']}`, weights `{a['weights']}`. {fast['encode']} pictures a second encoded, {fast['decode']} decoded, {fast['batch']} at a time on {fast['device']}.\n"
@@ -796,8 +823,8 @@ def eval_run(
     lpips:str='torchvision', # VGG16's weights for LPIPS: 'torchvision' fetches them; a file; or 'none' for no LPIPS
     fid:str='inception', # Inception's weights for rFID and KID: 'inception' fetches them; a file; or 'none' for neither
     split:str='val', # pictures of the store: 'val', those held out in training; or 'all'
-    val_frac:float=.2, # part held out, as in training
-    seed:int=0, # of the split, as in training
+    val_frac:float=None, # part held out; by default as the model was trained, or 0.2 where that is not known
+    seed:int=None, # of the split; by default as the model was trained, or 0 where that is not known
     batch_size:int=32, # pictures at a time
     dino:str='none', # DINOv2's weights for the same distances on its features: 'timm' fetches them; a file; or 'none'
     vgg:str='none', # VGG16's weights for the same distances on its features: 'torchvision' fetches them; a file; or 'none'
@@ -813,11 +840,16 @@ def eval_run(
         if v < 1: raise AvatarError(f"{k} is {v}; it must be 1 or more")
     models = {c: load_model(c) for c in names}
     if not models: raise AvatarError("there is no model to measure; give one with --ckpt")
+    splits = {c: read_split(c) for c in names}
+    val_frac, seed = choose_split(splits, AvatarStore(data), val_frac, seed)
+    check_seed(seed)
     ds = held_out(data, next(iter(models.values())).size, split, val_frac, seed)
+    trained_on = {c: check_split(s, ds.store, val_frac, seed, split) for c,s in splits.items()}
     nets = ([] if fid == 'none' else [fid]) + ([] if dino == 'none' else [dino_features(dino)]) + ([] if vgg == 'none' else [VGGFeatures(PerceptualLoss(vgg))])
     perc = None if lpips == 'none' else PerceptualLoss(lpips)
     Path(out).mkdir(parents=True, exist_ok=True) # before the long work
     c = compare(models, ds, perc, nets, batch_size, () if codecs == 'none' else tuple(codecs.split(',')), each)
+    for k,n in trained_on.items(): c.results[k]['about'].update(trained_on=n, seen=seen_before(n, len(ds), splits[k]), val_frac=val_frac, seed=seed)
     return f'{write_eval(c, models, ds, str(data), Path(out), split=split, **made)}\nWritten to {out}, the pictures in {Path(out)/"report.html"}'
 
 # %% ../nbs/06_eval.ipynb #3a9f6c3e

@@ -10,7 +10,8 @@ __all__ = ['SHIPPED', 'Tokens', 'PRIORS', 'sample_cli', 'BOUND', 'prior_eval_cli
            'PriorModel', 'param_groups', 'decode_all', 'picture_rows', 'Dreams', 'PriorRun', 'prior_callbacks',
            'PriorCLI', 'prior_cli', 'class_id', 'tokenizer_beside', 'load_pair', 'dream', 'save_pictures', 'sample',
            'Decoded', 'Mirrored', 'rivals', 'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'through',
-           'held_out_nll', 'evaluate_prior', 'prior_report', 'judging_pictures', 'prior_eval', 'write_prior_eval']
+           'held_out_nll', 'evaluate_prior', 'prior_report', 'prior_splits', 'judging_pictures', 'prior_eval',
+           'write_prior_eval']
 
 # %% ../nbs/07_prior.ipynb #0c1c325a
 import hashlib, inspect, json, math, os, shlex, sys, time
@@ -41,11 +42,11 @@ from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, batches_together, cli, command_line, cut_out, in_validation, only_one, show_rows, shuffled, to_uint8, whole_batch
+from .data import AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, batches_together, check_seed, check_split, cli, command_line, cut_out, in_validation, mix_seed, only_one, read_split, save_split, show_rows, shuffled, to_uint8, whole_batch
 from .decoder import VQVAE, Pretrained
-from .eval import LIBRARIES, VGGFeatures, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, table_markdown, weights_hash
+from .eval import LIBRARIES, VGGFeatures, choose_split, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, grid_side, held_out, kid, load_model, nearest, neighbours, seen_before, table_markdown, weights_hash
 from .losses import PerceptualLoss
-from .train import Averaging, BestCheckpoint, EarlyStop, FiniteSteps, RunOptions, SaveOnStop, TrainCLI, add_help, averaged, commit, fused, hardware, log_figure, measure, run_cli, take_weights, warmup_cosine
+from .train import Averaging, BestCheckpoint, EarlyStop, FiniteSteps, KeepSplit, RunOptions, SaveOnStop, TrainCLI, add_help, averaged, commit, fused, hardware, keep_split, log_figure, measure, run_cli, take_weights, warmup_cosine
 
 # %% ../nbs/07_prior.ipynb #a3c1f0d3
 def grid_turns(
@@ -598,7 +599,8 @@ def tokenize(
     flip:float=.5, # probability of a mirror image; 0 for validation
     crop:float=.9, # smallest side of the part that is cut out; 1 for validation
     batch_size:int=32, # pictures at a time
-    seed:int=0, # of the views; the second pass of one seed is the first of the next
+    seed:int=0, # of the views
+    first:int=0, # number of the first pass; each pass has views of its own
 ) -> tuple: # (codes, labels): uint16 (passes*n, s, s), one pass after the other, and int64 (passes*n,) or None
     "The codes of pictures, each seen in several ways. Raises `AvatarError`"
     if model.quantizer.n_codes > 65_536: raise AvatarError(f"the tokenizer has {model.quantizer.n_codes} codes; two bytes hold 65536")
@@ -606,7 +608,7 @@ def tokenize(
     if labels is not None and len(labels) != len(pictures): raise AvatarError(f"there are {len(labels)} labels for {len(pictures)} pictures; give each one, or none")
     dev, out = next(model.parameters()).device, []
     for i in range(passes):
-        gen = torch.Generator().manual_seed(seed + i)
+        gen = torch.Generator().manual_seed(mix_seed(seed, 'views', first + i))
         for x in tqdm(DataLoader(pictures, batch_size, collate_fn=whole_batch), desc=f'tokenizing, pass {i + 1} of {passes}', delay=2, leave=False):
             out.append(model.encode(random_views(x.to(dev), flip, crop, gen)).cpu().numpy().astype(np.uint16))
     return np.concatenate(out), None if labels is None else np.tile(np.asarray(labels, np.int64), passes)
@@ -648,14 +650,17 @@ def load_tokens(
 # %% ../nbs/07_prior.ipynb #9501d7c5
 def classes_of(
     store:AvatarStore,
-    label:str, # column of the manifest; '' for no classes
+    label:str, # column that the pictures came with, or one of the manifest; '' for no classes
 ) -> tuple: # (names, ids): sorted names of the classes, and (n,) int64, the class of each picture, or None
     "What a column of the manifest says. Raises `AvatarError` for a column that there is not, or that has gaps"
     if not label: return [], None
-    if label not in store.manifest: raise AvatarError(f"{store.path} has no column {label!r} in its manifest; there are {', '.join(store.manifest)}")
-    if (gaps := store.manifest[label].isna() | (store.manifest[label].astype(str).str.strip() == '')).any(): raise AvatarError(f"{gaps.sum()} pictures of {store.path} have no {label}; fill the column, or choose another")
-    ids, names = pd.factorize(store.manifest[label], sort=True)
-    return [str(n) for n in names], ids.astype(np.int64)
+    table = store.columns if label in store.columns else store.manifest
+    if label not in table: raise AvatarError(f"{store.path} has no column {label!r} in its manifest; there are {', '.join(store.manifest)}")
+    said = table[label].astype(str)
+    if (gaps := said.str.strip() == '').any(): raise AvatarError(f"{gaps.sum()} pictures of {store.path} have no {label}; fill the column, or choose another")
+    number = int if said.str.isdecimal().all() else lambda n: 0
+    names = sorted({*said}, key=lambda n: (number(n), n)) # numbers by their size
+    return names, said.map({n: i for i,n in enumerate(names)}).to_numpy(np.int64)
 
 # %% ../nbs/07_prior.ipynb #4b52eece
 class TokenDataModule(L.LightningDataModule):
@@ -689,7 +694,7 @@ def store(self:TokenDataModule) -> AvatarStore:
     "The pictures; demo avatars are drawn where they are not there yet. Raises `AvatarError` for another size"
     if self.opened is None:
         self.pictures.prepare_data()
-        store = AvatarStore(self.pictures.store_path)
+        store = self.pictures.store()
         if store.size != self.model.size: raise AvatarError(f"{store.path} holds pictures of {store.size}×{store.size}, the tokenizer takes {self.model.size}×{self.model.size}; prepare them with --size {self.model.size}")
         self.opened = store
     return self.opened
@@ -702,8 +707,9 @@ def facts(self:TokenDataModule) -> dict: # plain values
 
 @patch
 def parts(self:TokenDataModule) -> dict: # 'train' and 'val' → AvatarDataset, not augmented
-    "The split that the tokenizer was trained with. Raises `AvatarError` where a part is empty"
+    "The split that the tokenizer was trained with. Raises `AvatarError` where it was another, or a part is empty"
     hp, store = self.hparams, self.store()
+    check_split(read_split(hp.tokenizer), store, hp.val_frac, hp.seed, options='--data.')
     held = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
     if held.all() or not held.any(): raise AvatarError(f"with val_frac {hp.val_frac}, {held.sum()} of {len(held)} pictures are held out; both parts need some")
     return dict(train=AvatarDataset(store, np.flatnonzero(~held)), val=AvatarDataset(store, np.flatnonzero(held)))
@@ -732,7 +738,7 @@ def prepare_data(self:TokenDataModule):
     for split,i,file in todo:
         ds = parts[split]
         with only_one(file.parent, wait=True):
-            if not file.is_file(): save_tokens(file, *tokenize(model, ds, None if ids is None else ids[ds.idx], seed=hp.seed + i, **views[split]), self.hash)
+            if not file.is_file(): save_tokens(file, *tokenize(model, ds, None if ids is None else ids[ds.idx], seed=hp.seed, first=i, **views[split]), self.hash)
     self.model.cpu()
 
 # %% ../nbs/07_prior.ipynb #37ee69a4
@@ -928,7 +934,7 @@ def prior_callbacks(
     "Checkpoints, samples, learning rate, averaging, early stopping"
     ckpts = folder/'checkpoints'
     every = ModelCheckpoint(ckpts, 'step-{step:06d}', every_n_train_steps=run.ckpt_every, save_top_k=-1, auto_insert_metric_name=False)
-    cbs = [BestCheckpoint(ckpts, 'val/nll'), every, Dreams(run.samples_every), LearningRateMonitor('step'), SaveOnStop(ckpts, argv, 'anime_vq_prior')]
+    cbs = [BestCheckpoint(ckpts, 'val/nll'), every, Dreams(run.samples_every), LearningRateMonitor('step'), SaveOnStop(ckpts, argv, 'anime_vq_prior'), KeepSplit(folder)]
     if run.average: cbs.append(Averaging(run.average))
     if run.patience: cbs.append(EarlyStop('val/nll', patience=run.patience))
     return cbs
@@ -966,10 +972,14 @@ def after_fit(self:PriorCLI):
                   data=dict(store=str(dm.store().path), size=dm.model.size, train=sizes['train'], held_out=sizes['val'], **{k: dm.hparams[k] for k in ('passes', 'val_frac', 'seed', 'label')}),
                   tokenizer=dm.hash, kind=module.hparams.kind, parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step, weights=weights, step=step,
                   minutes=round(next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes(), 1), n_codes=prior.n_codes, metrics=metrics)
+    keep_split(folder, record)
+    save_split(folder/'pretrained'/'tokenizer', was := read_split(dm.hparams.tokenizer))
+    record['data']['tokenizer_trained_on'] = check_split(was, dm.store(), dm.hparams.val_frac, dm.hparams.seed) # of the held-out pictures
     (folder/'record.json').write_text(json.dumps(record, indent=1))
+    known = f", {n} of which the tokenizer was trained on" if (n := record['data']['tokenizer_trained_on']) else ''
     labels = torch.arange(32) % prior.n_classes if prior.n_classes else None
     plt.close(picture_rows(decode_all(dm.model, prior.sample(32, labels=labels)), f'{step} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
-    print(f"\n{weights} of step {step}, on {sizes['val']} held-out pictures\n  {metrics['val/nll']:.3f} bits a token{' at most' if module.hparams.kind == 'masked' else ''}; {math.log2(prior.n_codes):.0f} for one who knows nothing\n")
+    print(f"\n{weights} of step {step}, on {sizes['val']} held-out pictures{known}\n  {metrics['val/nll']:.3f} bits a token{' at most' if module.hparams.kind == 'masked' else ''}; {math.log2(prior.n_codes):.0f} for one who knows nothing\n")
     lies = dict(look=folder/'samples.png', use=folder/'pretrained', checkpoint=folder/'checkpoints'/file.name, record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
     print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
 
@@ -1060,6 +1070,7 @@ def sample(
 ) -> str: # what was written
     "Decode codes that a prior dreams, or that are drawn at random. Raises `AvatarError`"
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, steps=steps, order=order)
+    check_seed(seed)
     if n < 1: raise AvatarError(f"n is {n}; it must be 1 or more")
     if Path(out).suffix.lower() not in ('', '.png'): raise AvatarError(f"out is {out}; give a name that ends in .png, or a folder's")
     if prior:
@@ -1227,6 +1238,7 @@ def prior_report(
     bound = ' at most' if first['bound'] else ''
     text.append(f"`{name}`: {first['nll']:.3f} bits a token{bound} on {first['about']['pictures']} of {first['about']['held_out']} held-out pictures\n")
     if first['bound']: text.append(f'\n{BOUND}\n')
+    if seen := first['about'].get('seen'): text.append(f'\n{seen}\n')
     for r in results:
         a = r['about']
         k = a['kid']
@@ -1235,19 +1247,28 @@ def prior_report(
                  '\n' + ''.join(f'* {k}: {v:.4g}\n' for k,v in r['memory']['summary'].items())]
     return ''.join(text)
 
+def prior_splits(
+    prior, # folder of a prior, or of its run, a name on the Hub, 'demo' or 'demo-ar'
+    ckpt:str='', # its tokenizer, where that does not lie with it
+) -> dict: # 'prior' and 'tokenizer' → read_split
+    "Which pictures the two were trained on"
+    home = files('anime_vq_nb')/'pretrained'/SHIPPED[str(prior)].shipped if str(prior) in SHIPPED else prior
+    return dict(prior=read_split(home), tokenizer=read_split(ckpt or tokenizer_beside(prior)))
+
 def judging_pictures(
-    prior:str, # a folder; where a run's record lies there, the split must be the run's
+    splits:dict, # of prior_splits
     store:AvatarStore,
     size:int, # side of the tokenizer's pictures
-    val_frac:float, # as in training
-    seed:int, # of the split, as in training
-) -> tuple: # (train, held out): AvatarDatasets
-    "The pictures that a prior was trained on, and those it was not. Raises `AvatarError`"
-    if (file := Path(prior)/'record.json').is_file():
-        was = {k: v for k,v in json.loads(file.read_text())['data'].items() if k in ('val_frac', 'seed')}
-        if {**dict(val_frac=val_frac, seed=seed), **was} != dict(val_frac=val_frac, seed=seed): raise AvatarError(f"{prior} was trained with another split; judge it on the same: --val_frac {was['val_frac']} --seed {was['seed']}")
+    val_frac:float=None, # as in training
+    seed:int=None, # of the split, as in training
+) -> tuple: # (train, held out, about): AvatarDatasets, and a dict with val_frac, seed, and how many of the held-out pictures each was trained on
+    "Pictures for training, and others. Raises `AvatarError`"
+    val_frac, seed = choose_split(splits, store, val_frac, seed)
+    check_seed(seed)
+    seen = {k: check_split(s, store, val_frac, seed) for k,s in splits.items()}
     held = held_out(store.path, size, 'val', val_frac, seed)
-    return AvatarDataset(store, np.setdiff1d(np.arange(len(store)), held.idx)), held
+    about = dict(val_frac=val_frac, seed_of_split=seed, trained_on=seen, seen=' '.join(seen_before(n, len(held), splits[k], f'the {k}') for k,n in seen.items()))
+    return AvatarDataset(store, np.setdiff1d(np.arange(len(store)), held.idx)), held, about
 
 def prior_eval(
     prior:str, # its run's folder, its pretrained folder, a name on the Hub, demo or demo-ar
@@ -1259,8 +1280,8 @@ def prior_eval(
     n:int=0, # pictures in each set, drawn by sample_seed where there are more; 0: as many as are held out
     k:int=5, # neighbours
     ckpt:str='', # the tokenizer, where it does not lie with the prior
-    val_frac:float=.2, # as in training
-    seed:int=0, # of the split, as in training
+    val_frac:float=None, # part held out; by default as the prior was trained, or 0.2 where that is not known
+    seed:int=None, # of the split; by default as the prior was trained, or 0 where that is not known
     sample_seed:int=0, # of the samples, and of whatever else is drawn
     label_column:str='', # column of the manifest that tells the classes: likelihood is measured given the class, and samples are drawn of the held-out pictures' classes
     temperature:float=None, # below 1, likelier codes
@@ -1276,12 +1297,14 @@ def prior_eval(
     nets = ([] if vgg == 'none' else [VGGFeatures(PerceptualLoss(vgg))]) + ([] if fid == 'none' else [frechet(fid)[0].net]) + ([] if dino == 'none' else [dino_features(dino)])
     if not nets: raise AvatarError("there are no features to judge by; give vgg, fid or dino")
     store, out = AvatarStore(data), Path(out)
-    train, held = judging_pictures(prior, store, model.size, val_frac, seed)
+    check_seed(sample_seed, 'sample_seed')
+    train, held, chosen = judging_pictures(prior_splits(prior, ckpt), store, model.size, val_frac, seed)
     names, ids = classes_of(store, label_column)
     if names and names != [*p.class_names]: raise AvatarError(f"the classes in {label_column} are not those of the prior ({', '.join(p.class_names) or 'none'})")
     out.mkdir(parents=True, exist_ok=True) # before the long work
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, steps=steps, order=order)
     results = evaluate_prior(p, model, train, held, nets, n, k, sample_seed, None if ids is None else ids[held.idx], **how)
+    for r in results: r['about'].update(chosen)
     return f'{write_prior_eval(results, str(prior), train, out, data=str(data), **made)}\nWritten to {out}'
 
 def write_prior_eval(

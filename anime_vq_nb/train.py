@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PHASES', 'warmup_cosine', 'FiniteSteps', 'newest', 'fused', 'check_revival', 'VQVAEModel', 'error_map', 'log_figure',
            'reconstructions', 'Pictures', 'Averaging', 'averaged', 'SaveOnStop', 'check_gan', 'load_phase1',
-           'VQGANModel', 'RunOptions', 'BestCheckpoint', 'EarlyStop', 'run_callbacks', 'config_names', 'find_config',
-           'named_configs', 'phase_of', 'auto_precision', 'add_help', 'TrainCLI', 'progress_bar', 'KeptCSV',
-           'out_of_memory', 'summary', 'commit', 'hardware', 'make_record', 'take_weights', 'measure', 'run_cli',
-           'train_cli']
+           'VQGANModel', 'RunOptions', 'KeepSplit', 'keep_split', 'BestCheckpoint', 'EarlyStop', 'run_callbacks',
+           'config_names', 'find_config', 'named_configs', 'phase_of', 'auto_precision', 'add_help', 'TrainCLI',
+           'progress_bar', 'KeptCSV', 'out_of_memory', 'summary', 'commit', 'hardware', 'make_record', 'take_weights',
+           'measure', 'run_cli', 'train_cli']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
 import csv, json, math, os, platform, shlex, shutil, signal, subprocess, sys, time, warnings
@@ -43,7 +43,7 @@ from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarError, batches_together, mix_seed, show_rows, shuffled, underscored
+from .data import AnimeDataModule, AvatarError, batches_together, joined_split, mix_seed, read_split, same_split, save_split, show_rows, shuffled, split_record, underscored
 from .decoder import VQVAE
 from .losses import GAN_LOSSES, Discriminator, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, psnr, r1_penalty
 from .quantizer_ema import CodebookUsage, everyone, plot_usage, usage_warning
@@ -758,6 +758,38 @@ class RunOptions:
         rank_zero_only(print)(f'{ckpt} {why}: what follows is a run of its own, in {new}, and looks for a best of its own')
         return new
 
+# %% ../nbs/05_train.ipynb #9b26f6c2
+class KeepSplit(Callback):
+    "Writes down which pictures a run trains on, beside its checkpoints. Raises `AvatarError` where the weights that it goes on from saw them split otherwise"
+    def __init__(self,
+        folder=None, # of the run; None: only compare
+    ): self.folder = folder
+
+    def compare(self, trainer, module) -> dict: # the split, with what earlier weights have seen
+        "The split of a run"
+        split = split_record(trainer.datamodule)
+        for start in filter(None, (module.hparams.get('init_from'), trainer.ckpt_path)):
+            before = read_split(start)
+            if before and split: same_split(before, split, '--data.')
+            if split: split = joined_split(split, before)
+        return split
+
+    def on_fit_start(self, trainer, module):
+        split = self.compare(trainer, module)
+        if self.folder and trainer.is_global_zero and not trainer.fast_dev_run: save_split(self.folder, split)
+
+    def on_validation_start(self, trainer, module):
+        if not trainer.training and not trainer.sanity_checking and not self.folder: self.compare(trainer, module)
+
+def keep_split(
+    folder, # of a run
+    record:dict, # of make_record; val_frac, seed and checksum are added to its data
+):
+    "Put the run's split beside its exported weights, and a word on it into its record"
+    split = read_split(folder)
+    save_split(folder/'pretrained', split)
+    if split: record['data'].update({k: split[k] for k in ('val_frac', 'seed', 'checksum')})
+
 # %% ../nbs/05_train.ipynb #f2e425a0
 class BestCheckpoint(ModelCheckpoint):
     "Keeps the weights of the best validation in one file. A resumed run goes by the file that is there; what is not finite is never the best"
@@ -792,7 +824,7 @@ def run_callbacks(
 ) -> list: # of Lightning callbacks
     "Checkpoints, pictures, learning rate, early stopping"
     every = ModelCheckpoint(folder/'checkpoints', 'step-{step:06d}', every_n_train_steps=run.ckpt_every, save_top_k=-1, auto_insert_metric_name=False)
-    cbs = [BestCheckpoint(folder/'checkpoints', 'val/rec'), every, Pictures(run.pictures_every), LearningRateMonitor('step'), SaveOnStop(folder/'checkpoints', argv)]
+    cbs = [BestCheckpoint(folder/'checkpoints', 'val/rec'), every, Pictures(run.pictures_every), LearningRateMonitor('step'), SaveOnStop(folder/'checkpoints', argv), KeepSplit(folder)]
     if run.average: cbs.append(Averaging(run.average))
     if perc: cbs.append(BestCheckpoint(folder/'checkpoints', 'val/perc'))
     if run.stop_on == 'val/perc' and not perc: raise AvatarError("stop_on is 'val/perc', but w_perc is 0; stop on 'val/rec'")
@@ -905,6 +937,7 @@ def instantiate_trainer(self:TrainCLI, **kw):
         if cfg.strategy == 'auto' and (cfg.num_nodes > 1 or cfg.devices not in ('auto', '1', 1) or torch.cuda.device_count() > 1): kw['strategy'] = 'ddp_find_unused_parameters_true' # each optimizer's step uses a part of the parameters
     if fit and type(cfg.val_check_interval) is int: kw['val_check_interval'] = cfg.val_check_interval*cfg.accumulate_grad_batches*self.model.hparams.get('accumulate', 1) # Lightning counts batches, we steps
     self.save_config_callback = None
+    if not fit: self.trainer_defaults['callbacks'] = [KeepSplit()]
     if not fit and cfg.logger is None: kw['logger'] = False
     if fit:
         run = self._get(self.config_init, 'run')
@@ -1046,6 +1079,7 @@ def after_fit(self:TrainCLI):
     metrics = measure(trainer, module)
     if not trainer.is_global_zero: return
     record = make_record(self.argv, trainer, metrics, next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes(), self.code, weights, step)
+    keep_split(folder, record)
     (folder/'record.json').write_text(json.dumps(record, indent=1))
     val = trainer.datamodule.val_ds
     module.model.save_pretrained(folder/'pretrained')
