@@ -1753,7 +1753,8 @@ def batches_together(
 ) -> int: # batches to a step of the optimizer, as trainer and model say
     "How many batches a step's gradients are accumulated from"
     if trainer is None: return 1
-    return trainer.accumulate_grad_batches*trainer.lightning_module.hparams.get('accumulate', 1)
+    module = trainer.lightning_module # none after training
+    return trainer.accumulate_grad_batches*(module.hparams.get('accumulate', 1) if module else 1)
 
 def _loader(self, ds, train):
     (rank, n), hp = self.ranks, self.hparams

@@ -929,7 +929,7 @@ class KeptCSV(CSVLogger):
 def instantiate_trainer(self:TrainCLI, **kw):
     "A trainer with our precision, loggers and callbacks where none are configured"
     cfg, fit = self._get(self.config_init, 'trainer'), self.subcommand == 'fit'
-    if cfg.precision is None: kw['precision'] = auto_precision()
+    if cfg.precision is None: kw['precision'] = auto_precision() if fit else '32-true' # as a record's numbers are measured
     if fit and cfg.benchmark is None and not cfg.deterministic: kw['benchmark'] = True # all batches are of one shape, so it pays to try which convolution is fastest
     if isinstance(self.model, VQGANModel):
         if cfg.gradient_clip_val: raise AvatarError("phase 2 clips by itself: set --model.clip, and --trainer.gradient_clip_val null")
@@ -994,7 +994,8 @@ def fit(self:TrainCLI, **kw):
 
 @patch
 def validate(self:TrainCLI, **kw):
-    "Measure a checkpoint"
+    "Measure a checkpoint; raises `AvatarError` where none is given, for there is nothing to measure in weights as they begin"
+    if not kw.get('ckpt_path') and not self.model.hparams.get('init_from'): raise AvatarError("validate measures a checkpoint; name it with --ckpt_path RUN/checkpoints/last.ckpt")
     self.trainer.validate(**kw, weights_only=True)
 
 @patch
