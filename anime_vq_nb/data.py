@@ -11,28 +11,27 @@ __all__ = ['BOOLS', 'STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXE
            'suffix_fits', 'bare_png', 'bare_jpeg', 'bare_avif', 'reason_of', 'judge', 'fingerprint', 'bits', 'chroma',
            'colour_distance', 'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table',
            'by_path', 'TableSource', 'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'parse_hf', 'HubSource',
-           'DemoSource', 'open_source', 'checksums', 'read_info', 'no_store', 'made_with', 'renewal', 'AvatarStore',
-           'stamps', 'check_size', 'Journal', 'helpers', 'in_order', 'decode_all', 'near_hashes', 'near_rows',
-           'find_twins', 'known_rows', 'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram',
-           'duplicate_pairs', 'report', 'only_one', 'swap', 'check_options', 'open_old', 'outdated', 'prepare',
-           'check_store', 'prepare_cli', 'in_validation', 'split_of', 'split_record', 'save_split', 'read_split',
-           'same_split', 'check_split', 'joined_split', 'colour_map', 'cut_out', 'augment', 'AvatarDataset',
-           'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path', 'AnimeDataModule',
-           'equal_batches', 'whole_batch', 'batches_together']
+           'DemoSource', 'open_source', 'holds_pictures', 'tally', 'checksums', 'read_info', 'no_store', 'made_with',
+           'renewal', 'AvatarStore', 'stamps', 'check_size', 'Journal', 'cores', 'workers', 'in_order', 'file_hash',
+           'decode_all', 'near_hashes', 'near_rows', 'find_twins', 'known_rows', 'sort_out', 'write_store', 'pixels_of',
+           'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report', 'only_one', 'place_for', 'swap',
+           'check_options', 'open_old', 'outdated', 'prepare', 'check_store', 'prepare_cli', 'in_validation',
+           'split_of', 'split_record', 'save_split', 'read_split', 'same_split', 'check_split', 'joined_split',
+           'colour_map', 'cut_out', 'augment', 'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata',
+           'litdata_loader', 'demo_path', 'AnimeDataModule', 'equal_batches', 'whole_batch', 'batches_together']
 
 # %% ../nbs/00_data.ipynb #d30ad121
-import base64, csv, ctypes, hashlib, inspect, io, json, lzma, multiprocessing, os, pickle, re, shlex, shutil, signal, struct, sys, tarfile, warnings, zipfile, zlib
+import base64, csv, hashlib, inspect, io, json, lzma, multiprocessing, os, re, shlex, shutil, signal, struct, sys, tarfile, warnings, zipfile, zlib
 from argparse import ArgumentParser
 from collections import Counter, deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cached_property, lru_cache, partial
 from importlib.resources import files
-from mmap import mmap
 from pathlib import Path
-from queue import Queue
 from stat import S_ISLNK, S_ISREG
-from threading import get_ident
+from threading import Thread, get_ident
 from typing import get_args, get_origin
 
 import lightning as L
@@ -548,7 +547,10 @@ def printable(
 # %% ../nbs/00_data.ipynb #8820ae75
 class Source:
     "Pictures by path: `items` (path → stamp), `bad` (rows of what cannot be taken), `other` (suffix → how many files were no pictures), `known` (a table of what else is known of each path, all text, or None), `keys` (path → key, where that does not follow from the bytes)"
-    def __init__(self): self.items, self.bad, self.other, self.known, self.keys = {}, [], Counter(), None, {}
+    def __init__(self, any_suffix=False): # any_suffix: take files without the suffix of a picture, too
+        self.items, self.bad, self.other, self.known, self.keys, self.any_suffix = {}, [], Counter(), None, {}, any_suffix
+
+    def wanted(self, path): return self.any_suffix or Path(path).suffix.lower() in SUFFIXES
 
     def reject(self, path, reason, detail=''): 
         self.bad.append(dict(path=printable(path), reason=reason, detail=detail))
@@ -556,11 +558,11 @@ class Source:
     def add(self,
         path:str, # as the source names it
         stamp:str, # 'size:…', changes when the picture does
-        any_suffix:bool=False, # take files without the suffix of a picture, too
+        listed:bool=False, # somebody has named it a picture, whatever it is called
     ):
         "List one file: a picture, something else, or a name that cannot be taken. Hidden files are skipped"
-        if not any_suffix and any(p.startswith('.') and p not in ('.', '..') for p in path.split('/')): return
-        if not any_suffix and Path(path).suffix.lower() not in SUFFIXES: self.other[Path(printable(path)).suffix.lower() or 'no suffix'] += 1
+        if not listed and any(p.startswith('.') and p not in ('.', '..') for p in path.split('/')): return
+        if not listed and not self.wanted(path): self.other[Path(printable(path)).suffix.lower() or 'no suffix'] += 1
         elif printable(path) != path: self.reject(path, 'bad name', 'not UTF-8, or with control characters; rename it')
         elif path in self.items: self.reject(path, 'same name twice', 'only the first is taken')
         else: self.items[path] = stamp
@@ -593,8 +595,8 @@ def load_file(
 # %% ../nbs/00_data.ipynb #cebb02e0
 class FolderSource(Source):
     "Pictures in a folder, at every depth; columns of a `manifest.csv` in it travel along"
-    def __init__(self, src):
-        super().__init__()
+    def __init__(self, src, any_suffix=False):
+        super().__init__(any_suffix)
         self.src, seen = str(src), set()
         closed = lambda e: self.reject(os.path.relpath(e.filename, self.src), 'no access', e.strerror)
         for folder, folders, names in os.walk(self.src, onerror=closed, followlinks=True):
@@ -610,7 +612,8 @@ class FolderSource(Source):
         except OSError as e: st = e
         if isinstance(st, OSError): self.reject(path, 'broken link' if os.path.islink(os.path.join(self.src, path)) else 'no access', st.strerror)
         elif not S_ISREG(st.st_mode): self.reject(path, 'not a file', 'a pipe or device')
-        else: self.add(path, _stamp(st))
+        elif path != 'manifest.csv': self.add(path, _stamp(st))
+        else: self.other['.csv'] += 1
 
     def load(self, path): return load_file(os.path.join(self.src, path), self.items[path])
 
@@ -640,7 +643,7 @@ class TableSource(Source):
         for path in table.path:
             try: st = os.stat(self.src/path)
             except (OSError, ValueError): self.reject(path, 'missing', 'in the table, but there is no such file')
-            else: self.add(path, _stamp(st), any_suffix=True)
+            else: self.add(path, _stamp(st), listed=True)
     def load(self, path): return load_file(self.src/path, self.items[path])
 
 # %% ../nbs/00_data.ipynb #4802e215
@@ -654,18 +657,18 @@ class ArchiveSource(Source):
     ) -> str: # its path among the items, or None
         "List a member if it may be read"
         clean = path.replace('\\', '/')
-        if Path(clean).suffix.lower() not in SUFFIXES: pass
+        if not self.wanted(clean): pass
         elif clean.startswith('/') or '..' in clean.split('/') or clean[1:2] == ':': flaw = 'unsafe path'
         elif size > MAX_BYTES: flaw = flaw or 'too many bytes'
         clean, n = clean.removeprefix('./'), len(self.items)
-        if flaw and Path(clean).suffix.lower() in SUFFIXES: self.reject(path, flaw, 'in the archive; left alone')
+        if flaw and self.wanted(clean): self.reject(path, flaw, 'in the archive; left alone')
         else: self.add(clean, stamp)
         return clean if len(self.items) > n else None
 
 class ZipSource(ArchiveSource):
     "Pictures in a .zip"
-    def __init__(self, src):
-        super().__init__()
+    def __init__(self, src, any_suffix=False):
+        super().__init__(any_suffix)
         self.src = src
         try: infos = self._zip(os.getpid()).infolist()
         except (zipfile.BadZipFile, OSError, NotImplementedError) as e: raise AvatarError(f"{src} cannot be read as a zip archive: {e}") from None
@@ -697,8 +700,8 @@ def open_tar(
 
 class TarSource(ArchiveSource):
     "Pictures in a .tar, plain or compressed"
-    def __init__(self, src):
-        super().__init__()
+    def __init__(self, src, any_suffix=False):
+        super().__init__(any_suffix)
         self.src = src
         with open_tar(src) as t:
             for m in t:
@@ -740,7 +743,7 @@ class HubSource(Source):
             if not col: raise AvatarError(f"{src} has no column of images; its columns are {', '.join(d.features)}")
             self.splits[name] = d.cast_column(col, datasets.Image(decode=False)).with_format(None), col
             paths = [f'{name}/{i:08d}' for i in range(len(d))]
-            for p in paths: self.add(p, d._fingerprint, any_suffix=True)
+            for p in paths: self.add(p, d._fingerprint, listed=True)
             known.append(pd.DataFrame({c: _texts(d, c) for c,f in d.features.items() if isinstance(f, (datasets.Value, datasets.ClassLabel))}, paths))
         self.known = pd.concat(known).fillna('')
 
@@ -779,22 +782,37 @@ class DemoSource(Source):
 def open_source(
     src:str, # folder, .zip, .tar(.gz/.bz2/.xz/.zst), .csv or .parquet with a column path, hf:owner/name:config:split@revision (all but owner/name optional), folder of datasets.save_to_disk, demo, demo:N, demo:N:SEED
     size:int=256, # side in pixels, for demo avatars
+    any_suffix:bool=False, # take files whose suffix is none of a picture's, too
 ) -> Source:
     "List the pictures of a source. Raises `AvatarError` if it does not exist, cannot be read, or holds none"
-    try: s = _open_source(Path(src), str(src), str(src).lower(), size)
+    try: s = _open_source(Path(src), str(src), str(src).lower(), size, any_suffix)
     except OSError as e: raise AvatarError(f"{e.filename or src} cannot be read: {e.strerror or e}") from None
-    if not s.items and not s.bad: raise AvatarError(f"no pictures in {src}; looked for {' '.join(SUFFIXES)}")
+    there = f"; there are {tally(s.other)}, and --any_suffix true takes those that are pictures" if s.other else ''
+    if not s.items and not s.bad: raise AvatarError(f"no pictures in {src}; looked for {' '.join(SUFFIXES)}{there}")
     return s
 
-def _open_source(p, src, low, size):
+def _open_source(p, src, low, size, any_suffix):
     if low == 'demo' or low.startswith('demo:'): return DemoSource(low, size)
     if low.startswith('hf:') or any((p/f).is_file() for f in ('dataset_dict.json', 'state.json')): return HubSource(src)
-    if p.is_dir(): return FolderSource(p)
+    if p.is_dir(): return FolderSource(p, any_suffix)
     if not p.is_file(): raise AvatarError(f"there is no folder or file {src}")
-    if low.endswith('.zip'): return ZipSource(p)
+    if not holds_pictures(low): raise AvatarError(f"{src} is no source of pictures; give a folder, .zip, .tar, .tar.gz, .tar.xz, .tar.zst, .csv, .parquet, hf:owner/name or demo")
+    if low.endswith('.zip'): return ZipSource(p, any_suffix)
     if low.endswith(('.csv', '.parquet')): return TableSource(p)
-    if '.tar' in Path(low).suffixes or low.endswith(('.tgz', '.txz', '.tbz2', '.tzst')): return TarSource(p)
-    raise AvatarError(f"{src} is no source of pictures; give a folder, .zip, .tar, .tar.gz, .tar.xz, .tar.zst, .csv, .parquet, hf:owner/name or demo")
+    return TarSource(p, any_suffix)
+
+def holds_pictures(
+    name:str, # of a file
+) -> bool:
+    "Whether it is named as an archive or a table of pictures"
+    return name.lower().endswith(('.zip', '.csv', '.parquet', '.tgz', '.txz', '.tbz2', '.tzst')) or '.tar' in Path(name.lower()).suffixes
+
+def tally(
+    suffixes:dict, # suffix → number of files
+) -> str: # such as '3 .jpg_large, 1 no suffix'
+    "The most frequent suffixes, and how many files have others"
+    often = Counter(suffixes).most_common(8)
+    return ', '.join([*(f'{n} {s}' for s,n in often), *([f'{rest} others'] if (rest := sum(suffixes.values()) - sum(n for _,n in often)) else [])])
 
 # %% ../nbs/00_data.ipynb #444592cc
 VERSION, BLOCK = 3, 2**24 # bytes that share a checksum
@@ -808,7 +826,7 @@ def checksums(
         with open(file, 'rb') as f:
             f.seek(start)
             return hashlib.sha256(f.read(BLOCK)).hexdigest()
-    with ThreadPoolExecutor(os.cpu_count()) as pool: return list(pool.map(one, range(0, os.path.getsize(file), BLOCK)))
+    with ThreadPoolExecutor(cores()) as pool: return list(pool.map(one, range(0, os.path.getsize(file), BLOCK)))
 
 # %% ../nbs/00_data.ipynb #7d4d847b
 def read_info(
@@ -849,7 +867,7 @@ def renewal(
     return command_line(['anime_vq_prepare', f'demo:{demo[1]}:{demo[2]}' if demo else 'WHERE_THEY_ARE', path], prepare, given)
 
 # %% ../nbs/00_data.ipynb #b6aa7525
-OURS = 'path width height format sha256 phash mirror colour stamp key'.split() # columns of manifest.csv
+OURS = 'path width height format sha256 phash mirror colour file stamp key'.split() # columns of manifest.csv
 
 class AvatarStore(Dataset):
     "Prepared pictures on disk, memory-mapped; raises `AvatarError` where `path` is not a store, or a damaged one"
@@ -888,9 +906,13 @@ class AvatarStore(Dataset):
     def __len__(self): return self.info['n']
     def __getitem__(self, i) -> Tensor: # uint8 (3, size, size)
         return torch.from_numpy(self.images[i].copy()).permute(2, 0, 1)
+    @property
+    def mislabelled(self) -> int: # pictures whose suffix says something else
+        return sum(not suffix_fits(p, k) for p,k in zip(self.manifest.path, self.manifest.format))
     def __repr__(self): return f"{self.path}: {len(self)} pictures of {self.size}×{self.size}, {len(self.rejects)} files rejected"
-    def __str__(self): return '\n'.join([repr(self), *(f'{n:8d} {r}' for r,n in self.rejects.reason.value_counts().sort_index().items()),
-        *([f"left alone, no pictures by their suffix: {', '.join(f'{n} {s}' for s,n in self.info['other'].items())}"] if self.info['other'] else []), f"look at {self.path/'report.html'}"])
+    def __str__(self): return '\n'.join([repr(self), *([f'{n:8d} kept, though named as another format'] if (n := self.mislabelled) else []),
+        *(f'{n:8d} {r}' for r,n in self.rejects.reason.value_counts().sort_index().items()),
+        *([f"left alone, no pictures by their suffix: {tally(self.info['other'])}; --any_suffix true takes those that are"] if self.info['other'] else []), f"look at {self.path/'report.html'}"])
 
 # %% ../nbs/00_data.ipynb #5e96d7bd
 def stamps(
@@ -965,6 +987,11 @@ class Journal:
 
     def close(self): self.pixels_file.close(); self.log.close()
 
+    def remove(self):
+        "Close and delete it"
+        self.close()
+        shutil.rmtree(self.path)
+
 # %% ../nbs/00_data.ipynb #a22157a5
 @patch
 def add(self:Journal,
@@ -990,84 +1017,84 @@ def _write(f, data): # a nearly full disk may take a part of it
     while data: data = data[f.write(data):]
 
 # %% ../nbs/00_data.ipynb #0ed8423c
-def _helper(f, conn, shared):
-    libc = ctypes.CDLL(None)
-    libc.prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG: whoever kills the parent kills us
-    for option, value in (-3, 1 << 25), (-1, 1 << 28): libc.mallopt(option, value) # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD: keep memory for the next picture
-    signal.signal(signal.SIGINT, signal.SIG_IGN) # the parent decides
-    while True:
-        try: y = f(conn.recv()), None
-        except EOFError: return
-        except AvatarError as e: y = None, str(e)
-        arrays = []
-        text = pickle.dumps(y, 5, buffer_callback=lambda b: len(arrays) > 0 or b.raw().nbytes > len(shared) or arrays.append(b.raw()))
-        for a in arrays: shared[:a.nbytes] = a
-        conn.send((text, [a.nbytes for a in arrays]))
+def cores() -> int:
+    "How many cores this process may use"
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
-def _answer(conn, shared):
-    text, sizes = conn.recv()
-    return pickle.loads(text, buffers=[shared[:n] for n in sizes])
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+def _start_worker(f):
+    signal.signal(signal.SIGINT, signal.SIG_IGN) # the parent decides
+    Thread(target=_end_with_parent, daemon=True).start()
+    warnings.simplefilter('ignore') # Pillow's, about odd metadata
+    _start_worker.f = f
+
+def _work(x): return _start_worker.f(x)
 
 # %% ../nbs/00_data.ipynb #918e7e3d
 @contextmanager
-def helpers(
-    f, # function of one item that can be pickled; so must be its results
+def workers(
+    f, # function of one item; where processes are not forked it has to be one that can be pickled
     n:int=None, # processes; as many as cores by default
-    room:int=0, # bytes of an array in a result; it comes through shared memory, larger ones through a pipe
 ):
-    "`f` as a function that threads may call, at most `n` at a time, each answered by a process of its own"
-    if sys.platform != 'linux': yield f; return
-    ctx, idle, running = multiprocessing.get_context('fork'), Queue(), []
-    for _ in range(n or os.cpu_count()):
-        (ours, theirs), shared = ctx.Pipe(), mmap(-1, room or 1)
-        running.append(ctx.Process(target=_helper, args=(f, theirs, shared), daemon=True))
-        running[-1].start()
-        theirs.close()
-        idle.put((ours, shared))
-    def ask(x):
-        conn, shared = idle.get()
-        try:
-            conn.send(x)
-            y, error = _answer(conn, shared)
-        except (EOFError, BrokenPipeError, ConnectionResetError): raise AvatarError("a helper process died; perhaps memory is short; run the same again, it goes on") from None
-        finally: idle.put((conn, shared)) # a dead one too, so that who waits for it fails as well
-        if error: raise AvatarError(error)
-        return y
-    try: yield ask
-    finally:
-        while not idle.empty(): idle.get()[0].close()
-        for p in running: p.kill(), p.join() # whatever they do now, nobody waits for it
+    "`submit`: a function of one item that gives a future of `f(item)`, computed in another process. Raises `AvatarError` where one dies"
+    method = multiprocessing.get_start_method(allow_none=True) or ('fork' if sys.platform == 'linux' else None)
+    pool = ProcessPoolExecutor(n or cores(), multiprocessing.get_context(method), _start_worker, (f,))
+    try: yield partial(pool.submit, _work)
+    except BrokenProcessPool:
+        guard = '' if pool._mp_context.get_start_method() == 'fork' else "; a script must call prepare under: if __name__ == '__main__'"
+        raise AvatarError(f"a worker process died; perhaps memory is short{guard}; run the same again, it goes on") from None
+    finally: pool.shutdown(cancel_futures=True)
 
 # %% ../nbs/00_data.ipynb #3663e0ce
 def in_order(
-    f, # function of one item
+    submit, # function of one item that gives a future
     items, # iterator
-    n:int=None, # threads; as many as cores by default
+    ahead:int=None, # items that may be under way; four for each core by default
 ):
-    "Yield `f(item)` in the order of the items, computed by `n` threads that run at most `4*n` items ahead"
-    n = n or os.cpu_count()
-    with ThreadPoolExecutor(n) as pool:
-        ahead = deque()
-        for x in items:
-            ahead.append(pool.submit(f, x))
-            if len(ahead) > 4*n: yield ahead.popleft().result()
-        while ahead: yield ahead.popleft().result()
+    "Yield the results in the order of the items, and take no more items than are under way"
+    under_way = deque()
+    for x in items:
+        under_way.append(submit(x))
+        if len(under_way) > (ahead or 4*cores()): yield under_way.popleft().result()
+    while under_way: yield under_way.popleft().result()
 
 # %% ../nbs/00_data.ipynb #65d61958
+def file_hash(
+    source:Source, # where from
+    item:tuple, # (path, bytes), with None for bytes that are to be loaded
+) -> tuple: # (bytes, or None where they were not needed; what the picture is known by: their SHA-256, or the key that its source gives it)
+    "Which picture is it? Raises `Reject`, or whatever the source raises"
+    path, data = item
+    if path in source.keys: return data, source.keys[path]
+    data = source.load(path) if data is None else data
+    return data, hashlib.sha256(data).hexdigest()
+
+def _same_file(source, item):
+    try: return file_hash(source, item)[1]
+    except Exception: return '' # it is met again when it is to be decoded
+
+def _decode(source, options, seen, item):
+    path, row = item[0], dict(path=item[0], stamp=source.items[item[0]])
+    try: data, file = file_hash(source, item)
+    except AvatarError: raise
+    except Exception as e: return dict(row, **reason_of(e)), None
+    if file in seen and (options['mislabelled'] == 'keep' or suffix_fits(path, seen[file])): return dict(row, file=file, again=True), None
+    new, pixels = read_picture(partial(source.load, path) if data is None else data, path, **options)
+    return dict(row, **(new | dict(file=file, key=file) if 'key' in new else new)), pixels
+
 def decode_all(
     source:Source, # where from
     paths:set, # which
     work:Journal, # where to
     options:dict, # for read_picture
+    seen:dict={}, # files that the old store has, by SHA-256 → format; they are read, but not decoded again
 ):
     "Decode pictures into the journal, with a progress bar"
-    def one(item):
-        row, pixels = read_picture(item[1] or partial(source.load, item[0]), item[0], **options)
-        if item[0] in source.keys: row['key'] = source.keys[item[0]]
-        return dict(row, path=item[0], stamp=source.items[item[0]]), pixels
-    with helpers(one, room=int(np.prod(work.shape))) as ask, tqdm(total=len(paths), desc='preparing', unit='img', delay=2) as bar, warnings.catch_warnings():
-        warnings.simplefilter('ignore') # Pillow's, about odd metadata; from threads they would come in any order
-        for row,pixels in in_order(ask, source.read(paths)):
+    with workers(partial(_decode, source, options, seen)) as submit, tqdm(total=len(paths), desc='preparing', unit='img', delay=2) as bar:
+        for row,pixels in in_order(submit, source.read(paths)):
             work.add(row, pixels)
             bar.update()
 
@@ -1102,14 +1129,17 @@ def near_rows(
     rows:list, # rows with phash, mirror and colour
     others:list, # rows with phash and colour
     near:int=16, # bits of 256 that may differ; -1: nothing is near
+    only=None, # (n,): how many of the others each is compared with, from the first; None: all
 ) -> dict: # place in rows → [(bits that differ, place in others)], the nearest first
     "Which of the others look like each, upright or mirrored, in hash and colours"
-    found, h = {}, bits([r['phash'] for r in others])
+    found, h, n = {}, bits([r['phash'] for r in others]), max(len(others), 1)
     for mirrored,k in enumerate(('phash', 'mirror')):
         i, d, j = near_hashes(bits([r[k] for r in rows]), h, near)
-        a, b = (chroma([some[n]['colour'] for n in at]) for some,at in ((rows, i), (others, j)))
+        earlier = slice(None) if only is None else j < np.asarray(only)[i]
+        i, d, j = np.unravel_index(np.unique(((i*257 + d)*n + j)[earlier]), (max(len(rows), 1), 257, n)) # each pair once
+        a, b = (chroma([some[p]['colour'] for p in at]) for some,at in ((rows, i), (others, j)))
         same = colour_distance(a[:,:,::-1] if mirrored else a, b) <= HUE
-        for n,*pair in np.stack([i, d, j], 1)[same].tolist(): found.setdefault(n, set()).add(tuple(pair))
+        for p,*pair in np.stack([i, d, j], 1)[same].tolist(): found.setdefault(p, set()).add(tuple(pair))
     return {i: sorted(v) for i,v in found.items()}
 
 def find_twins(
@@ -1121,9 +1151,9 @@ def find_twins(
     while (start := len(stay) + len(twins)) < len(rows):
         block = range(start, min(len(rows), start + max(2048, len(stay))))
         base = [*stay, *block]
-        found = near_rows([rows[i] for i in block], [rows[i] for i in base], near)
+        found = near_rows([rows[i] for i in block], [rows[i] for i in base], near, range(len(stay), len(base)))
         for n,i in enumerate(block):
-            twin = next(((base[j], d) for d,j in found.get(n, ()) if base[j] < i and base[j] not in twins), None)
+            twin = next(((base[j], d) for d,j in found.get(n, ()) if base[j] not in twins), None)
             if rows[i]['sha256'] in first: twins[i] = first[rows[i]['sha256']], 0
             elif twin: twins[i] = twin
             else:
@@ -1139,14 +1169,19 @@ def known_rows(
     old, # AvatarStore or None
     work:Journal, # of an interrupted run, perhaps empty
 ) -> dict: # path → row; row['home'] says where its pixels are: 'old', 'thumb' or 'work'
-    "What need not be decoded again: same path, same stamp"
+    "What need not be decoded again: same path and stamp, or the same bytes, wherever they come from"
     same = lambda r: source.items.get(r['path']) == r['stamp'] and r.get('reason') not in PASSING
-    rows = {}
+    rows, by_file = {}, {}
     if old:
         rows = {r['path']: dict(r, home='old', at=i) for i,r in enumerate(old.manifest[OURS].to_dict('records')) if same(r)}
         lost = [dict(r, home='thumb', at=r['thumb'] if r['thumb'] >= 0 else None) for r in old.rejects.to_dict('records') if same(r)]
         rows |= {r['path']: r for r in lost if not r['twin'] or r['twin'] in rows}
-    return rows | {p: dict(r, home='work') for p,r in work.rows.items() if same(r) and p not in rows} # both have it where a run was killed after its store was in place
+        by_file = {r['file']: dict(r, home='old', at=i) for i,r in enumerate(old.manifest[OURS].to_dict('records'))}
+    for p,r in work.rows.items():
+        if not same(r) or p in rows: continue # both have it where a run was killed after its store was in place
+        if not r.get('again'): rows[p] = dict(r, home='work')
+        elif r['file'] in by_file: rows[p] = dict(by_file[r['file']], path=p, stamp=r['stamp'])
+    return rows
 
 # %% ../nbs/00_data.ipynb #1f3a2e96
 def sort_out(
@@ -1275,7 +1310,7 @@ def report(
 ) -> str: # HTML
     "One page that shows what is in the store and what was left out"
     rej, thumbs, pairs = store.rejects, np.load(store.path/'rejects.npy', mmap_mode='r'), duplicate_pairs(store)
-    counts = [('kept', len(store)), *rej.reason.value_counts().sort_index().items()]
+    counts = [('kept', len(store)), ('of these named as another format', store.mislabelled), *rej.reason.value_counts().sort_index().items()]
     body = [H1('Prepared pictures'), P(f"{len(store)} of {len(store) + len(rej)} pictures, {store.size}×{store.size}"),
         Table(*(Tr(Td(k), Td(str(n), align='right')) for k,n in counts)), H2('Sizes'), size_histogram(store.manifest[['width', 'height']].min(1), store.size),
         H2('Kept'), contact_sheet(store.images[_some(len(store), 96)])]
@@ -1293,9 +1328,23 @@ def only_one(
     "Keep other runs out of `dst`; the lock ends with the process, however that ends. Raises `AvatarError`, also for a disk that is full or cannot be written"
     try:
         dst.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(dst.with_name(f'.{dst.name}.lock'), timeout=-1 if wait else 0): yield
+        with FileLock(dst.with_name(f'.{dst.name}.lock'), timeout=-1 if wait else 2): yield # not at once: the workers of a run that was killed hold it for a moment longer
     except Timeout: raise AvatarError(f"another run is writing to {dst}; wait for it, or choose another name") from None
     except OSError as e: raise AvatarError(f"{dst} cannot be written: {e.strerror or e}; what is done is kept; see to it, and run the same again") from None
+
+def place_for(
+    src:str, # source of pictures
+    dst:str, # where the store is wanted; a link stays a link, and what it points at becomes the store
+) -> Path: # absolute, without links
+    "Where the store is to be written. Raises `AvatarError` for a place where none can be"
+    place, source = (Path(os.path.realpath(p)) for p in (dst, src))
+    if Path.cwd().resolve().is_relative_to(place):
+        raise AvatarError(f"{dst} is the folder that you are in, or one above it, and a store takes the place of a whole folder; give a new one, such as {Path(dst)/'store'}")
+    if str(src).lower() == 'demo' or str(src).lower().startswith(('demo:', 'hf:')) or not source.exists(): return place
+    if place == source: raise AvatarError(f"{dst} is the source itself; choose another name for the store")
+    if place.is_relative_to(source): raise AvatarError(f"{dst} lies inside of the source {src}; choose a place outside of it for the store")
+    if source.is_relative_to(place): raise AvatarError(f"the source {src} lies inside of {dst}, which the store would replace; choose another place for the store")
+    return place
 
 def swap(
     dst:Path, # folder of a store, perhaps missing
@@ -1350,16 +1399,19 @@ def outdated(
     except (OSError, ValueError, LookupError, TypeError): return False
 
 # %% ../nbs/00_data.ipynb #aaae0777
-def _build(source, old, work, options, near):
-    decode_all(source, set(source.items) - set(known_rows(source, old, work)), work, {k:v for k,v in options.items() if k != 'near'})
+def _build(old, source, work, options):
+    known, opts = known_rows(source, old, work), {k:v for k,v in options.items() if k not in ('near', 'any_suffix')}
+    if old and source.items and all(r['home'] == 'work' for r in known.values()): # a copy, or a mistake
+        with workers(partial(_same_file, source)) as submit: found = {*in_order(submit, source.read(set(source.items)))}
+        if found.isdisjoint(old.manifest.file):
+            raise AvatarError(f"{old.path} exists already, and none of its pictures is in this source; to add to it, put the new pictures beside the old ones")
+    decode_all(source, set(source.items) - set(known), work, opts, {} if old is None else dict(zip(old.manifest.file, old.manifest.format)))
     known = known_rows(source, old, work)
-    if old and source.items and not any(r['home'] != 'work' for r in known.values()):
-        raise AvatarError(f"{old.path} exists already, and none of its pictures is in this source; to add to it, put the new pictures beside the old ones")
     now = {p: dict(r, home='work') for p,r in work.rows.items() if p in source.items and r.get('reason') in PASSING}
     if left := set(source.items) - set(known) - set(now): raise AvatarError(f"{len(left)} pictures were listed but not found again, such as {min(left)}; the source changed meanwhile; run it again")
-    rows = sort_out([*known.values(), *(r for p,r in now.items() if p not in known), *source.bad], old, near)
+    rows = sort_out([*known.values(), *(r for p,r in now.items() if p not in known), *source.bad], old, options['near'])
     if not any(not r.get('reason') for r in rows):
-        shutil.rmtree(work.path)
+        work.remove()
         raise AvatarError(f"none of the {len(rows)} pictures can be used; the first: {rows[0]['path']}: {rows[0]['reason']}, {rows[0]['detail']}")
     write_store(work.path/'store', rows, partial(pixels_of, old=old, work=work), options, source)
     (work.path/'store'/'report.html').write_text('<!doctype html><meta charset="utf-8"><title>Prepared pictures</title>\n' + report(AvatarStore(work.path/'store', check=False)), encoding='utf-8')
@@ -1377,21 +1429,24 @@ def prepare(
     drop_grey:bool=False, # leave out greyscale pictures
     near:int=16, # leave out near duplicates: at most so many of 256 bits of the perceptual hash differ; -1: only equal pixels
     mislabelled:str='keep', # files whose suffix is not that of their content: keep takes them, reject leaves them out
+    any_suffix:bool=False, # take files whose suffix is none of a picture's, too, such as .jpg_large or photo.jpg?name=orig, or that have none
     cascade:str='', # for face: XML file of an OpenCV cascade
 ) -> AvatarStore: # the store, opened
     "Turn pictures from anywhere into a store of squares, with a report; goes on where a killed run stopped. `--check STORE` compares a store with its checksums instead. Raises `AvatarError`"
-    dst = Path(dst)
+    place = place_for(src, dst)
     options = dict(size=size, fit=fit, background=background, min_side=size//2 if min_side is None else min_side, max_aspect=max_aspect,
-                   min_std=min_std, drop_grey=bool(drop_grey), near=near, mislabelled=mislabelled, cascade=str(cascade))
+                   min_std=min_std, drop_grey=bool(drop_grey), near=near, mislabelled=mislabelled, any_suffix=bool(any_suffix), cascade=str(cascade))
     check_options(options, near)
-    with only_one(dst):
-        swap(dst)
-        source = open_source(src, size)
-        old = open_old(dst, options, source)
-        with closing(Journal(dst.with_name(dst.name + '.partial'), options)) as work:
-            _build(source, old, work, options, near)
-            swap(dst, work.path/'store')
-        shutil.rmtree(work.path)
+    with only_one(place):
+        swap(place)
+        source = open_source(src, size, bool(any_suffix))
+        old = open_old(place, options, source)
+        with closing(Journal(place.with_name(place.name + '.partial'), options)) as work:
+            try: _build(old, source, work, options)
+            except KeyboardInterrupt: raise KeyboardInterrupt(f"stopped; {len(work.rows)} pictures are done and kept in {work.path}; run the same again, and it goes on") from None
+            del old # Windows renames no folder of open files
+            swap(place, work.path/'store')
+        work.remove()
         store = AvatarStore(dst, check=False)
         store.remember()
     return store

@@ -43,7 +43,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import AvatarDataset, AvatarError, AvatarStore, SUFFIXES, check_seed, check_split, cli, command_line, in_validation, load_file, normalize, open_source, read_picture, read_split, show_rows, shuffled, split_of, to_uint8, whole_batch
+from .data import AvatarDataset, AvatarError, AvatarStore, check_seed, check_split, cli, command_line, holds_pictures, in_validation, load_file, normalize, open_source, read_picture, read_split, show_rows, shuffled, split_of, to_uint8, whole_batch
 from .decoder import VQVAE
 from .losses import PSNR_MOST, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage, plot_usage
@@ -875,11 +875,12 @@ eval_cli = cli(eval_command, 'anime_vq_eval', positional=('paths',))
 def given_pictures(
     src:str, # a picture, or pictures from any source that prepare takes
     size:int, # side in pixels, for demo avatars
+    any_suffix:bool=False, # as for open_source; a single file is taken whatever it is called
 ) -> tuple: # (pairs of a path and the bytes, or a function that gives them; lines on those that cannot be taken)
     "Pictures to work on"
-    if Path(src).suffix.lower() in SUFFIXES and Path(src).is_file(): return [(Path(src).name, partial(load_file, src))], []
-    s = open_source(src, size)
-    return ((p, d or partial(s.load, p)) for p,d in s.read(set(s.items))), [f"  {r['path']}: {r['reason']}: {r['detail']}" for r in s.bad]
+    if Path(src).is_file() and not holds_pictures(src): return [(Path(src).name, partial(load_file, src))], []
+    s = open_source(src, size, any_suffix)
+    return ((p, partial(s.load, p) if d is None else d) for p,d in s.read(set(s.items))), [f"  {r['path']}: {r['reason']}: {r['detail']}" for r in s.bad]
 
 # %% ../nbs/06_eval.ipynb #4d0c10c5
 def reconstruct(
@@ -888,12 +889,14 @@ def reconstruct(
     out:str='reconstructed', # folder for the PNGs: original left, reconstruction right
     fit:str='pad', # make it a square: 'pad' keeps the whole picture, 'crop' and 'top' cut the longer side
     background:str='white', # colour behind transparent pixels and of the padding
+    mislabelled:str='keep', # files whose suffix is not that of their content: keep takes them, reject leaves them out
+    any_suffix:bool=False, # take files whose suffix is none of a picture's, too, such as .jpg_large or photo.jpg?name=orig, or that have none
 ) -> str: # what was written
     "Reconstruct pictures, side by side with the originals"
     model, out, n = load_model(ckpt), Path(out), 0
-    pictures, bad = given_pictures(src, model.size)
+    pictures, bad = given_pictures(str(src), model.size, any_suffix)
     for path,data in tqdm(pictures, desc='reconstructing', delay=2):
-        row, pixels = read_picture(data, path, size=model.size, fit=fit, background=background)
+        row, pixels = read_picture(data, path, size=model.size, fit=fit, background=background, mislabelled=mislabelled)
         if pixels is None:
             bad.append(f"  {path}: {row['reason']}: {row['detail']}")
             continue

@@ -43,7 +43,7 @@ from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarError, batches_together, joined_split, mix_seed, read_split, same_split, save_split, show_rows, shuffled, split_record, underscored
+from .data import AnimeDataModule, AvatarError, batches_together, cores, joined_split, mix_seed, read_split, same_split, save_split, show_rows, shuffled, split_record, underscored
 from .decoder import VQVAE
 from .losses import GAN_LOSSES, Discriminator, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, psnr, r1_penalty
 from .quantizer_ema import CodebookUsage, everyone, plot_usage, usage_warning
@@ -1026,7 +1026,7 @@ def commit() -> str:
 def hardware() -> str:
     "What the run runs on"
     if torch.cuda.is_available(): return f'{torch.cuda.device_count()} × {torch.cuda.get_device_name()}'
-    return f'{os.cpu_count()} CPU cores ({platform.machine()}), no GPU'
+    return f'{cores()} CPU cores ({platform.machine()}), no GPU'
 
 # %% ../nbs/05_train.ipynb #0d2c8f06
 def make_record(

@@ -1,7 +1,7 @@
 """Preparing pictures and reading them in training, beside what else one could pick: same files, same machine, one run
 
     python benchmarks/data.py                 # about eight minutes on two cores
-    python benchmarks/data.py --n 64 --many 400 --out small.json     # seconds, for trying it out
+    python benchmarks/data.py --n 64 --many 400 --twins 4000 --out small.json     # seconds, for trying it out
 """
 import argparse, json, os, shutil, statistics, subprocess, sys, tempfile, time
 from datetime import date
@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from anime_vq_nb.data import AnimeDataModule, demo_avatars, prepare
+from anime_vq_nb.data import GRID, AnimeDataModule, cores, demo_avatars, find_twins, prepare, sort_out
 from anime_vq_nb.train import commit, hardware
 
-SIZE, BATCH, WORKERS = 256, 32, os.cpu_count()
+SIZE, BATCH, WORKERS = 256, 32, cores()
 
 
 def raw_pictures(folder, n):
@@ -49,7 +49,7 @@ t = time.perf_counter()
 prepare(sys.argv[1], sys.argv[2], int(sys.argv[3]))
 print(time.perf_counter() - t)
 """
-KEEP = dict(MALLOC_MMAP_THRESHOLD_=str(1 << 25), MALLOC_TRIM_THRESHOLD_=str(1 << 28))  # what prepare sets for its helpers
+KEEP = dict(MALLOC_MMAP_THRESHOLD_=str(1 << 25), MALLOC_TRIM_THRESHOLD_=str(1 << 28))  # glibc then keeps the memory of one picture for the next
 
 
 def alone(code, folder, dst, **env):
@@ -129,10 +129,27 @@ def bench_memory(tmp, many):
     return rows
 
 
+def bench_twins(n):
+    "Duplicates among pictures that have nothing to do with each other, and among families of twenty"
+    g, rows = np.random.default_rng(0), []
+    def records(bits, path):
+        words = [[h.tobytes().hex() for h in np.packbits(b, axis=1)] for b in (bits, g.random((len(bits), 256)) < .5)]
+        return [dict(path=f"{path}{i}", home="work", width=9, height=9, sha256=f"{path}{i}", key=f"{path}{i}", phash=h, mirror=m, colour="80"*2*GRID**2) for i, (h, m) in enumerate(zip(*words))]
+    alone, few = records(g.random((n, 256)) < .5, ""), g.random((n // 20, 256)) < .5
+    family = [r for k in range(20) for r in records(few ^ (g.random(few.shape) < .02), f"{k}-")]
+    for what, some in {"unrelated": alone, "families of twenty": family}.items():
+        for name, f in dict(find_twins=find_twins, sort_out=lambda r: sort_out([dict(x) for x in r], None)).items():
+            t = min(seconds(lambda: f(some)) for _ in range(3))
+            rows.append({"what": f"{name}: {what}", "pictures": len(some), "seconds": round(t, 1)})
+            print(f"{name}, {len(some)} pictures, {what}: {t:.1f} s", flush=True)
+    return rows
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--n", type=int, default=900, help="demo avatars to prepare and to read")
     p.add_argument("--many", type=int, default=50_000, help="small pictures for the memory figure")
+    p.add_argument("--twins", type=int, default=50_000, help="hashes to compare")
     p.add_argument("--faces", help="also prepare this folder of pictures of your own")
     p.add_argument("--name", default="own pictures", help="what they are, for the record")
     p.add_argument("--out", default="nbs/experiments/bench-data.json", help="record to write")
@@ -144,7 +161,8 @@ def main():
             rows += bench_prepare(tmp, args.name, Path(args.faces))
         rows += bench_epoch(tmp, args.n)
         rows += bench_memory(tmp, args.many)
-    command = "python benchmarks/data.py" + "".join(f" --{k} {getattr(args, k)}" for k in ("n", "many") if getattr(args, k) != p.get_default(k)) + (f" --faces FOLDER --name '{args.name}'" if args.faces else "")
+        rows += bench_twins(args.twins)
+    command = "python benchmarks/data.py" + "".join(f" --{k} {getattr(args, k)}" for k in ("n", "many", "twins") if getattr(args, k) != p.get_default(k)) + (f" --faces FOLDER --name '{args.name}'" if args.faces else "")
     record = dict(command=command, commit=commit(), date=str(date.today()), hardware=hardware(), workers=WORKERS, batch_size=BATCH, size=SIZE, rows=rows)
     Path(args.out).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
