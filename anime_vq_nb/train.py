@@ -806,9 +806,11 @@ class BestCheckpoint(ModelCheckpoint):
         file = Path(self.dirpath)/f'{self.filename}.ckpt'
         if stage != 'fit' or not file.is_file(): return
         states = torch.load(file, map_location='cpu', weights_only=True)['callbacks'].values()
-        self.best_model_score = self.kth_value = next(s['best_model_score'] for s in states if s.get('monitor') == self.monitor)
+        score = next((s['best_model_score'] for s in states if s.get('monitor') == self.monitor), None)
+        if score is None: return # not written by such a callback
+        self.best_model_score = self.kth_value = score
         self.best_model_path = self.kth_best_model_path = str(file)
-        self.best_k_models = {str(file): self.best_model_score}
+        self.best_k_models = {str(file): score}
 
     def load_state_dict(self, state): pass # it may be older than the file, or of another place
 
