@@ -1040,7 +1040,7 @@ def workers(
     n:int=None, # processes; as many as cores by default
 ):
     "`submit`: a function of one item that gives a future of `f(item)`, computed in another process. Raises `AvatarError` where one dies"
-    method = multiprocessing.get_start_method(allow_none=True) or ('fork' if sys.platform == 'linux' else None)
+    method = 'fork' if sys.platform == 'linux' and multiprocessing.get_start_method(allow_none=True) != 'spawn' else None # None: the system's own
     pool = ProcessPoolExecutor(n or cores(), multiprocessing.get_context(method), _start_worker, (f,))
     try: yield partial(pool.submit, _work)
     except BrokenProcessPool:
