@@ -5,23 +5,22 @@
 # %% auto #0
 __all__ = ['RANGE', 'FEW', 'LIBRARIES', 'QUALITIES', 'Comparison', 'eval_cli', 'reconstruct_cli', 'load_checkpoint', 'load_model',
            'held_out', 'choose_split', 'seen_before', 'frechet_distance', 'kid', 'neighbours', 'nearest', 'SetDistance',
-           'FromPixels', 'frechet', 'VGGFeatures', 'features', 'DINOFeatures', 'dino_features', 'EachPicture',
-           'make_metrics', 'update_metrics', 'picture_bytes', 'weights_hash', 'speed', 'measure', 'read_metrics',
-           'evaluate', 'picture_file', 'code_picture', 'find_quality', 'code_batch', 'evaluate_codec', 'extremes',
-           'error_map', 'plot_faces', 'plot_where', 'reconstructed', 'comparison_table', 'compare', 'grid_side',
-           'position_counts', 'usual_grid', 'code_pictures', 'show_codebook', 'position_entropy', 'plot_positions',
-           'codes_at', 'code_patches', 'as_markdown', 'compare_rows', 'table_rows', 'table_markdown', 'figure_img',
-           'report_page', 'write_eval', 'eval_run', 'eval_command', 'given_pictures', 'reconstruct', 'code_weights',
-           'draw_codes', 'interpolate']
+           'FromPixels', 'frechet', 'VGGFeatures', 'vgg_features', 'features', 'DINOFeatures', 'dino_features',
+           'EachPicture', 'make_metrics', 'update_metrics', 'picture_bytes', 'weights_hash', 'speed', 'measure',
+           'read_metrics', 'evaluate', 'picture_file', 'code_picture', 'find_quality', 'code_batch', 'evaluate_codec',
+           'extremes', 'error_map', 'plot_faces', 'plot_where', 'reconstructed', 'comparison_table', 'compare',
+           'grid_side', 'position_counts', 'usual_grid', 'code_pictures', 'show_codebook', 'position_entropy',
+           'plot_positions', 'codes_at', 'code_patches', 'as_markdown', 'compare_rows', 'table_rows', 'table_markdown',
+           'figure_img', 'report_page', 'write_eval', 'eval_run', 'eval_command', 'given_pictures', 'reconstruct',
+           'code_weights', 'draw_codes', 'interpolate']
 
 # %% ../nbs/06_eval.ipynb #b05a5ecf
 import base64, hashlib, inspect, json, math, time, warnings
 from collections import namedtuple
 from datetime import date
 from functools import cache, partial
-from contextlib import redirect_stdout
 from importlib.metadata import version
-from io import BytesIO, StringIO
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 
@@ -43,39 +42,35 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import AvatarDataset, AvatarError, AvatarStore, check_seed, check_split, cli, command_line, holds_pictures, in_validation, load_file, normalize, open_source, read_picture, read_split, show_rows, shuffled, split_of, to_uint8, whole_batch
-from .decoder import VQVAE
+from .data import AvatarDataset, AvatarError, AvatarStore, FITS, check_range, check_seed, check_split, check_square, cli, command_line, holds_pictures, in_validation, load_file, normalize, open_source, read_picture, read_split, show_rows, shuffled, split_of, to_uint8, way_out, whole_batch
+from .decoder import VQVAE, find_pretrained
 from .losses import PSNR_MOST, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage, plot_usage
-from .train import commit, hardware
+from .train import commit, hardware, read_checkpoint
 
 # %% ../nbs/06_eval.ipynb #39fc5921
 def load_checkpoint(
     file, # .ckpt, written by anime_vq_train
 ) -> VQVAE:
-    "The model in a Lightning checkpoint, its averaged weights where there are some, as its `source` says; nothing but tensors and plain values is unpickled"
-    ckpt = torch.load(file, map_location='cpu', weights_only=True)
+    "The model in a Lightning checkpoint, its averaged weights where there are some, as its `source` says; nothing but tensors and plain values is unpickled. Raises `AvatarError`"
+    ckpt = read_checkpoint(file)
     known = inspect.signature(VQVAE.__init__).parameters
     model = VQVAE(**{k: v for k,v in ckpt['hyper_parameters'].items() if k in known})
-    model.load_state_dict({k[6:]: v for k,v in ckpt['state_dict'].items() if k.startswith('model.')})
+    try: model.load_state_dict({k[6:]: v for k,v in ckpt['state_dict'].items() if k.startswith('model.')})
+    except RuntimeError as e: raise AvatarError(f"the weights in {file} are not those of its settings, or of another version of this package ({str(e).splitlines()[-1].strip()})") from None
     averaged = 'current_model_state' in ckpt # Lightning's WeightAveraging: the average is the state_dict, what trains on lies beside it
     model.source = f"step {ckpt.get('global_step', '?')}, {'moving average of the weights' if averaged else 'weights as they are'}"
     return model
 
 def load_model(
-    path, # run folder, save_pretrained folder, .ckpt file, or a name on the Hub such as 'owner/name'
+    path, # run folder, save_pretrained folder, .ckpt file, 'hf:owner/name' on the Hub, or 'demo'
     device:str='', # where to; '': the GPU if there is one
 ) -> VQVAE: # in eval mode
     "Load a trained model; raises `AvatarError` where there is none"
-    p = Path(path)
-    try:
-        if p.is_file(): model = load_checkpoint(p)
-        else:
-            with redirect_stdout(StringIO()): # the hub's library prints where it looks
-                model = VQVAE.from_pretrained(str(p/'pretrained' if (p/'pretrained').is_dir() else path))
-    except Exception as e: # hub, pickle, zip and safetensors each have their own errors
-        raise AvatarError(f"no model could be loaded from {path} ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}); "
-                          "give a run's folder, its pretrained folder, a .ckpt file, or a name on the Hugging Face Hub") from None
+    if Path(path).is_file(): model = load_checkpoint(path)
+    else:
+        if str(path) != 'demo': find_pretrained(path) # a mistyped folder is not asked of the Hub
+        model = VQVAE.from_pretrained(path)
     return model.eval().to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
 
 # %% ../nbs/06_eval.ipynb #6b3dc1cb
@@ -90,6 +85,7 @@ def held_out(
     store = AvatarStore(data)
     if store.size != size: raise AvatarError(f"{data} holds pictures of {store.size}×{store.size}, the model takes {size}×{size}; prepare them with --size {size}")
     if split not in ('val', 'all'): raise AvatarError(f"split is {split!r}; it can be 'val' or 'all'")
+    check_range(0, 1, val_frac=val_frac)
     idx = [i for i,s in enumerate(store.manifest.key) if split == 'all' or in_validation(s, val_frac, seed)]
     if not idx: raise AvatarError(f"none of the {len(store)} pictures in {data} is held out with val_frac {val_frac}; use --split all")
     return AvatarDataset(store, idx)
@@ -217,11 +213,11 @@ def frechet(
         metric = SetDistance(extractor, (f'Fréchet distance ({name})', f'KID ({name})'))
         return metric, metric.names[0], getattr(extractor, 'resize', 'by the module')
     file = None if extractor == 'inception' else str(extractor)
-    if file and not Path(file).is_file(): raise AvatarError(f"there is no file {file} with Inception's weights; give another, 'inception' to fetch them, or none")
+    if file and not Path(file).is_file(): raise AvatarError(f"there is no file {file} with Inception's weights; give another, 'inception' to fetch them, or 'none'")
     try: net = FrechetInceptionDistance(2048, feature_extractor_weights_path=file).inception
     except Exception as e: # of the network, or of the file's format
         raise AvatarError(f"Inception's weights for rFID could not be had ({type(e).__name__}); run once with a network, "
-                          "name torch-fidelity's file (fid=FILE), or do without (fid=none)") from None
+                          "name torch-fidelity's file (--fid FILE), or do without (--fid none)") from None
     net.use_antialias = False # torchmetrics antialiases; published numbers do not
     return SetDistance(FromPixels(net)), 'rFID', "299×299 by torch-fidelity (TensorFlow 1's bilinear)"
 
@@ -238,6 +234,12 @@ class VGGFeatures(nn.Module):
     def forward(self, x):
         f = self.net.net(self.net.scaling_layer(x))[-1].float().mean((2, 3))
         return F.normalize(f)*f.shape[1]**.5
+
+def vgg_features(
+    weights:str='torchvision', # fetches VGG16's; or a file
+) -> VGGFeatures:
+    "The extractor of a command's --vgg; raises `AvatarError` where its weights cannot be had"
+    with way_out('name a file (--vgg FILE), or do without (--vgg none)'): return VGGFeatures(PerceptualLoss(weights))
 
 @torch.no_grad()
 def features(
@@ -276,7 +278,7 @@ def dino_features(
     kw = {} if weights == 'timm' else dict(pretrained_cfg_overlay=dict(file=str(weights)))
     try: return DINOFeatures(timm.create_model(arch, pretrained=True, num_classes=0, img_size=224, **kw), arch)
     except Exception as e: # of the network, of the file, or of an unknown name
-        raise AvatarError(f"DINOv2's weights could not be had from {weights} ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}); run once with a network, or name a file") from None
+        raise AvatarError(f"DINOv2's weights could not be had from {weights} ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}); run once with a network, name a file (--dino FILE), or do without (--dino none)") from None
 
 # %% ../nbs/06_eval.ipynb #466fbaec
 RANGE = {'L1': 'L1 (range -1 to 1)'} # metric → what to call it where nothing else says its range
@@ -817,7 +819,7 @@ def write_eval(
 
 # %% ../nbs/06_eval.ipynb #b8d95d59
 def eval_run(
-    ckpt, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub; or a list of them
+    ckpt, # run folder, pretrained folder, .ckpt file, hf:owner/name on the Hugging Face Hub, or demo; or a list of them
     data:str, # a store, written by anime_vq_prepare or by training on the demo avatars
     out:str='eval', # folder for report.html, metrics.json, metrics.md, reconstructions.png, codes.png
     lpips:str='torchvision', # VGG16's weights for LPIPS: 'torchvision' fetches them; a file; or 'none' for no LPIPS
@@ -845,8 +847,8 @@ def eval_run(
     check_seed(seed)
     ds = held_out(data, next(iter(models.values())).size, split, val_frac, seed)
     trained_on = {c: check_split(s, ds.store, val_frac, seed, split) for c,s in splits.items()}
-    nets = ([] if fid == 'none' else [fid]) + ([] if dino == 'none' else [dino_features(dino)]) + ([] if vgg == 'none' else [VGGFeatures(PerceptualLoss(vgg))])
-    perc = None if lpips == 'none' else PerceptualLoss(lpips)
+    nets = ([] if fid == 'none' else [fid]) + ([] if dino == 'none' else [dino_features(dino)]) + ([] if vgg == 'none' else [vgg_features(vgg)])
+    with way_out('name a file (--lpips FILE), or do without (--lpips none)'): perc = None if lpips == 'none' else PerceptualLoss(lpips)
     Path(out).mkdir(parents=True, exist_ok=True) # before the long work
     c = compare(models, ds, perc, nets, batch_size, () if codecs == 'none' else tuple(codecs.split(',')), each)
     for k,n in trained_on.items(): c.results[k]['about'].update(trained_on=n, seen=seen_before(n, len(ds), splits[k]), val_frac=val_frac, seed=seed)
@@ -856,7 +858,7 @@ def eval_run(
 @delegates(eval_run, but=['ckpt', 'data'])
 def eval_command(
     paths:list=(), # a model and a store, in this order; or use --ckpt and --data
-    ckpt:list=(), # a model: run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub; give it again to compare several
+    ckpt:list=(), # a model: run folder, pretrained folder, .ckpt file, hf:owner/name on the Hugging Face Hub, or demo; give it again to compare several
     data:str='', # a store, written by anime_vq_prepare or by training on the demo avatars
     **kwargs
 ) -> str: # the report
@@ -884,7 +886,7 @@ def given_pictures(
 
 # %% ../nbs/06_eval.ipynb #4d0c10c5
 def reconstruct(
-    ckpt:str, # run folder, pretrained folder, .ckpt file, or a name on the Hugging Face Hub
+    ckpt:str, # run folder, pretrained folder, .ckpt file, hf:owner/name on the Hugging Face Hub, or demo
     src:str, # a picture, or pictures from any source that prepare takes
     out:str='reconstructed', # folder for the PNGs: original left, reconstruction right
     fit:str='pad', # make it a square: 'pad' keeps the whole picture, 'crop' and 'top' cut the longer side
@@ -893,6 +895,7 @@ def reconstruct(
     any_suffix:bool=False, # take files whose suffix is none of a picture's, too, such as .jpg_large or photo.jpg?name=orig, or that have none
 ) -> str: # what was written
     "Reconstruct pictures, side by side with the originals"
+    check_square(fit, background, FITS[:3]) # no cascade is asked for
     model, out, n = load_model(ckpt), Path(out), 0
     pictures, bad = given_pictures(str(src), model.size, any_suffix)
     for path,data in tqdm(pictures, desc='reconstructing', delay=2):

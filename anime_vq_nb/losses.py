@@ -24,7 +24,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torchmetrics.functional.image import peak_signal_noise_ratio
 from torchvision.models import VGG16_Weights
 
-from .data import AvatarError
+from .data import AvatarError, way_out
 from .encoder import make_norm
 from .quantizer_ema import VQOutput
 
@@ -45,8 +45,7 @@ def fetch_vgg16() -> dict: # torchvision's state dict
     "VGG16's ImageNet weights from torchvision, kept in torch's cache; raises `AvatarError` without a network"
     try: return VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
     except (URLError, OSError, RuntimeError) as e: # RuntimeError: the checksum is wrong
-        raise AvatarError(f"VGG16's weights for the perceptual loss could not be fetched from torchvision ({e}); run once with a network, "
-                          "name a file with them (perc_weights=FILE), or do without (w_perc=0)") from None
+        raise AvatarError(f"VGG16's weights for the perceptual loss could not be fetched from torchvision ({e}); run once with a network") from None
 
 # %% ../nbs/04_losses.ipynb #0ba32b28
 def read_vgg16(
@@ -124,7 +123,7 @@ class VQVAELoss(nn.Module):
     ):
         super().__init__()
         self.w, self.l2 = dict(rec=w_rec, vq=w_vq, commit=w_commit, perc=w_perc), l2
-        self.perceptual = PerceptualLoss(perc_weights) if w_perc else None
+        with way_out("name another file (--model.perc_weights FILE), or do without (--model.w_perc 0)"): self.perceptual = PerceptualLoss(perc_weights) if w_perc else None
 
     def forward(self, x_rec, x, vq:VQOutput) -> tuple: # (loss, terms): a scalar, and a dict of unweighted scalars
         terms = dict(rec=reconstruction_loss(x_rec, x, self.l2), vq=vq.codebook, commit=vq.commit)
