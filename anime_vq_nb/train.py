@@ -967,9 +967,9 @@ class TrainCLI(LightningCLI):
             need = re.search(r"Requirement '([\w-]+)", str(e))
             raise AvatarError(f'--trainer names a class that needs {need[1]}; install it with: pip install {need[1]}' if need else ' '.join(str(e).split())) from None
 
-    def after_instantiate_classes(self):
+    def check_resume(self): # as soon as the model is there
         if not self.ckpt: return
-        path, done, most = self._get(self.config, 'ckpt_path'), self.ckpt.get('global_step', 0), self.trainer.max_steps
+        path, done, most = self._get(self.config, 'ckpt_path'), self.ckpt.get('global_step', 0), self._get(self.config, 'trainer').max_steps
         check_checkpoint(path, self.ckpt, self.model)
         if self.subcommand == 'fit' and 'optimizer_states' not in self.ckpt: raise AvatarError(f"{path} holds weights alone; a run goes on from RUN/checkpoints/last.ckpt")
         if self.subcommand == 'fit' and 0 <= most <= done: raise AvatarError(f"{path} has done {done} steps, and max_steps is {most}; to go on, set a larger --trainer.max_steps; its weights can be used as they are")
@@ -1021,6 +1021,7 @@ def check_trainer(
 def instantiate_trainer(self:TrainCLI, **kw):
     "A trainer with our precision, loggers and callbacks where none are configured"
     cfg, fit = self._get(self.config_init, 'trainer'), self.subcommand == 'fit'
+    self.check_resume()
     if cfg.precision is None: kw['precision'] = auto_precision() if fit else '32-true' # as a record's numbers are measured
     if fit and cfg.benchmark is None and not cfg.deterministic: kw['benchmark'] = True # all batches are of one shape, so it pays to try which convolution is fastest
     if isinstance(self.model, VQGANModel):
