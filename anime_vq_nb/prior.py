@@ -979,7 +979,7 @@ def after_fit(self:PriorCLI):
     keep_split(folder, record)
     save_split(folder/'pretrained'/'tokenizer', was := read_split(dm.hparams.tokenizer))
     record['data']['tokenizer_trained_on'] = check_split(was, dm.store(), dm.hparams.val_frac, dm.hparams.seed) # of the held-out pictures
-    (folder/'record.json').write_text(json.dumps(record, indent=1))
+    (folder/'record.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
     known = f", {n} of which the tokenizer was trained on" if (n := record['data']['tokenizer_trained_on']) else ''
     labels = torch.arange(32) % prior.n_classes if prior.n_classes else None
     plt.close(picture_rows(decode_all(dm.model, prior.sample(32, labels=labels)), f'{step} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))

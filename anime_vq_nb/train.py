@@ -881,16 +881,16 @@ def find_config(
 
 def read_config(
     path, # of a YAML file
-) -> tuple: # (text, settings as a dict)
+) -> dict: # its settings
     "A configuration, read as UTF-8 whatever the locale is. Raises `AvatarError` for a file that is none"
-    try: settings = yaml.safe_load(text := Path(path).read_text(encoding='utf-8-sig'))
+    try: settings = yaml.safe_load(Path(path).read_text(encoding='utf-8-sig'))
     except UnicodeDecodeError as e: raise AvatarError(f"{path} is not UTF-8, which YAML wants (byte {e.start}); save it as UTF-8") from None
     except yaml.YAMLError as e:
         mark = getattr(e, 'problem_mark', None)
         raise AvatarError(f"{path}{f', line {mark.line + 1}' if mark else ''} is not YAML: {getattr(e, 'problem', None) or ' '.join(str(e).split())}") from None
     if not isinstance(settings, dict): raise AvatarError(f"{path} holds {type(settings).__name__ if settings else 'nothing'} where settings should be; a configuration has sections run, data, model, trainer")
     if flat := [k for k in ('run', 'data', 'model', 'trainer') if not isinstance(settings.get(k, {}), dict)]: raise AvatarError(f"{path} has no settings in its section {flat[0]}; write them below it, indented, or leave the section out")
-    return text, settings
+    return settings
 
 def named_configs(
     argv:list, # command-line arguments
@@ -909,7 +909,7 @@ def phase_of(
     "Which phase is asked for: the last word on run.phase, in configurations or options, counts"
     phase = 1
     for a,b in zip(argv, [*argv[1:], '']):
-        if a == '--config': phase = read_config(b)[1].get('run', {}).get('phase', phase)
+        if a == '--config': phase = read_config(b).get('run', {}).get('phase', phase)
         if a.startswith('--run.phase'): phase = a.partition('=')[2] or b
     return int(phase) if str(phase) in ('1', '2') else 1
 
@@ -948,7 +948,7 @@ class TrainCLI(LightningCLI):
     def parse_arguments(self, parser, args):
         "Read the arguments; raises `AvatarError` for those that do not fit"
         self.argv, args = list(args), named_configs(args)
-        texts = [read_config(a)[0] if i and args[i-1] == '--config' else a for i,a in enumerate(args)] # jsonargparse would read files as the locale has it
+        texts = [yaml.safe_dump(read_config(a)) if i and args[i-1] == '--config' else a for i,a in enumerate(args)] # jsonargparse would read files as the locale has it
         try: self.config = parser.parse_args(texts)
         except ArgumentError as e: raise AvatarError(f"{' '.join(str(e).split())}; see {parser.prog}{''.join(f' {a}' for a in args[:1] if a in self.subcommands())} --help") from None
 
@@ -1173,7 +1173,7 @@ def after_fit(self:TrainCLI):
     if not trainer.is_global_zero: return
     record = make_record(self.argv, trainer, metrics, next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes(), self.code, weights, step)
     keep_split(folder, record)
-    (folder/'record.json').write_text(json.dumps(record, indent=1))
+    (folder/'record.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
     val = trainer.datamodule.val_ds
     module.model.save_pretrained(folder/'pretrained')
     plt.close(reconstructions(module.model, torch.stack([val[i] for i in sorted(shuffled(len(val))[:8])]), folder/'reconstructions.png'))

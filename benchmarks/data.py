@@ -164,7 +164,7 @@ def main():
         rows += bench_twins(args.twins)
     command = "python benchmarks/data.py" + "".join(f" --{k} {getattr(args, k)}" for k in ("n", "many", "twins") if getattr(args, k) != p.get_default(k)) + (f" --faces FOLDER --name '{args.name}'" if args.faces else "")
     record = dict(command=command, commit=commit(), date=str(date.today()), hardware=hardware(), workers=WORKERS, batch_size=BATCH, size=SIZE, rows=rows)
-    Path(args.out).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    Path(args.out).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

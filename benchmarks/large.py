@@ -51,7 +51,7 @@ def main():
         if (run/"record.json").is_file(): continue
         print(shlex.join(argv_of(phase, args)), flush=True)
         if subprocess.run(argv_of(phase, args)).returncode: sys.exit(f"phase {phase} did not finish; remove {run.parent} and run this again")
-    fits = [json.loads((run/"record.json").read_text()) for run in runs]
+    fits = [json.loads((run/"record.json").read_text(encoding="utf-8")) for run in runs]
     perc, ds = PerceptualLoss(args.vgg), held_out(fits[0]["data"]["store"], 128)
     models = {"phase 1": load_checkpoint(runs[0]/"checkpoints"/"best-perc.ckpt").eval(), "phase 2": load_model(runs[1])}
     c = compare(models, ds, perc, VGGFeatures(perc), codecs=())
@@ -66,7 +66,7 @@ def main():
     c.where.savefig(pictures/"large_where.png", dpi=100)
     fits = [{k: v for k, v in f.items() if k != "metrics"} | dict(curves=curves(run)) for f, run in zip(fits, runs)]
     record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, weights=perc.name, fits=fits, results=results)
-    (records/"large.json").write_text(json.dumps(record, indent=1) + "\n")
+    (records/"large.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(c.table.to_string(), f"\nwritten to {records/'large.json'}, pictures in {pictures}")
 
 

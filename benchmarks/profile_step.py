@@ -67,7 +67,7 @@ def main():
     record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, threads=torch.get_num_threads(),
                   precision=precision, size=size, batch=args.batch, small=args.small, rows=rows)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    Path(args.out).write_text(json.dumps(record, indent=1) + "\n")
+    Path(args.out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"written to {args.out}")
 
 

@@ -145,7 +145,7 @@ def main():
     record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=f"reckoned, no card was used; on {hardware()}", torch=torch.__version__, diffusers=version("diffusers"),
                   precision="bf16-mixed", size=size, batch=batch, small=args.small, cards={k: dict(zip(("bfloat16 FLOP/s", "32-bit FLOP/s", "bytes/s"), v)) for k, v in CARDS.items()}, rows=rows)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    Path(args.out).write_text(json.dumps(record, indent=1) + "\n")
+    Path(args.out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"written to {args.out}")
 
 

@@ -71,7 +71,7 @@ def main():
     out, rows = Path(args.out or f"nbs/experiments/tried-{args.what}.json"), dict(choices=CHOICES, quantizers=QUANTIZERS)[args.what]
     perc = PerceptualLoss(args.vgg) if args.vgg else None
     setting = dict(steps=args.steps, data=args.name, n=args.n if args.data == "demo" else None, crop=args.crop)
-    record = json.loads(out.read_text()) if out.is_file() else dict(setting, command="python " + " ".join(sys.argv), hardware=hardware(), threads=torch.get_num_threads(), torch=torch.__version__, rows=[])
+    record = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else dict(setting, command="python " + " ".join(sys.argv), hardware=hardware(), threads=torch.get_num_threads(), torch=torch.__version__, rows=[])
     if {k: record[k] for k in setting} != setting: sys.exit(f"{out} holds runs of another setting; remove it, or name another with --out")
     dm = AnimeDataModule(args.data, 64, n_demo=args.n)
     dm.prepare_data()
@@ -81,12 +81,12 @@ def main():
         run = Path("runs")/f"tried-{args.what}"/f"{i:02d}"
         command, seconds = train(name, change, args, run)
         folder = max(run.iterdir(), key=lambda p: int(p.name))
-        got, fit = evaluate(load_model(folder), ds, perc)["metrics"], json.loads((folder/"record.json").read_text())
+        got, fit = evaluate(load_model(folder), ds, perc)["metrics"], json.loads((folder/"record.json").read_text(encoding="utf-8"))
         keep = {k: round(v, 4) for k, v in got.items() if k in ("L1", "PSNR", "SSIM", "usage", "perplexity", perc and perc.name)}
         row = dict(name=name, about=about, **keep, seconds=round(60*fit["minutes"]), held_out=fit["data"]["held_out"], command=command, commit=commit(), date=date.today().isoformat())
         record["rows"].append(row)
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, indent=1) + "\n")
+        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print({k: v for k, v in row.items() if k not in ("about", "command")}, flush=True)
     print(f"{len(record['rows'])} rows in {out}")
 
