@@ -5,23 +5,24 @@
 # %% auto #0
 __all__ = ['BOOLS', 'STYLES', 'BACKGROUNDS', 'SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_PIXELS', 'MAX_BYTES', 'MAX_PROFILE',
            'GRID', 'VERSION', 'BLOCK', 'LITDATA', 'OURS', 'HUE', 'PASSING', 'THUMB', 'SPLIT', 'SHORT', 'LUMA',
-           'AvatarError', 'one_line', 'add_option', 'underscored', 'flags_set', 'cli', 'command_line', 'mix_seed',
-           'check_seed', 'shuffled', 'demo_style', 'demo_avatar', 'demo_avatars', 'normalize', 'to_uint8', 'show_rows',
-           'Reject', 'to_srgb', 'upright', 'to_rgb', 'face_box', 'find_faces', 'to_square', 'open_picture',
-           'suffix_fits', 'bare_png', 'bare_jpeg', 'bare_avif', 'reason_of', 'judge', 'fingerprint', 'bits', 'chroma',
-           'colour_distance', 'read_picture', 'printable', 'Source', 'load_file', 'FolderSource', 'read_table',
-           'by_path', 'TableSource', 'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'parse_hf', 'HubSource',
-           'DemoSource', 'open_source', 'holds_pictures', 'tally', 'checksums', 'read_info', 'no_store', 'made_with',
-           'renewal', 'AvatarStore', 'stamps', 'check_size', 'Journal', 'cores', 'workers', 'in_order', 'file_hash',
-           'decode_all', 'near_hashes', 'near_rows', 'find_twins', 'known_rows', 'sort_out', 'write_store', 'pixels_of',
-           'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report', 'only_one', 'place_for', 'swap',
-           'check_options', 'open_old', 'outdated', 'prepare', 'check_store', 'prepare_cli', 'in_validation',
-           'split_of', 'split_record', 'save_split', 'read_split', 'same_split', 'check_split', 'joined_split',
-           'colour_map', 'cut_out', 'augment', 'AvatarDataset', 'TrainSampler', 'to_litdata', 'open_litdata',
-           'litdata_loader', 'demo_path', 'AnimeDataModule', 'equal_batches', 'whole_batch', 'batches_together']
+           'AvatarError', 'check_range', 'way_out', 'one_line', 'add_option', 'underscored', 'flags_set', 'cli',
+           'command_line', 'mix_seed', 'check_seed', 'shuffled', 'demo_style', 'demo_avatar', 'demo_avatars',
+           'normalize', 'to_uint8', 'show_rows', 'Reject', 'to_srgb', 'upright', 'to_rgb', 'face_box', 'find_faces',
+           'to_square', 'open_picture', 'suffix_fits', 'bare_png', 'bare_jpeg', 'bare_avif', 'reason_of', 'judge',
+           'fingerprint', 'bits', 'chroma', 'colour_distance', 'read_picture', 'printable', 'Source', 'load_file',
+           'FolderSource', 'read_table', 'by_path', 'TableSource', 'ArchiveSource', 'ZipSource', 'open_tar',
+           'TarSource', 'parse_hf', 'HubSource', 'DemoSource', 'open_source', 'holds_pictures', 'tally', 'checksums',
+           'read_info', 'no_store', 'made_with', 'renewal', 'AvatarStore', 'stamps', 'check_size', 'Journal', 'cores',
+           'workers', 'in_order', 'file_hash', 'decode_all', 'near_hashes', 'near_rows', 'find_twins', 'known_rows',
+           'sort_out', 'write_store', 'pixels_of', 'contact_sheet', 'size_histogram', 'duplicate_pairs', 'report',
+           'only_one', 'place_for', 'swap', 'check_square', 'check_options', 'open_old', 'outdated', 'prepare',
+           'check_store', 'prepare_cli', 'in_validation', 'split_of', 'split_record', 'save_split', 'read_split',
+           'same_split', 'check_split', 'joined_split', 'colour_map', 'cut_out', 'augment', 'AvatarDataset',
+           'TrainSampler', 'to_litdata', 'open_litdata', 'litdata_loader', 'demo_path', 'AnimeDataModule',
+           'equal_batches', 'whole_batch', 'batches_together']
 
 # %% ../nbs/00_data.ipynb #d30ad121
-import base64, csv, hashlib, inspect, io, json, lzma, multiprocessing, os, re, shlex, shutil, signal, struct, sys, tarfile, warnings, zipfile, zlib
+import base64, csv, hashlib, inspect, io, json, lzma, math, multiprocessing, os, re, shlex, shutil, signal, struct, sys, tarfile, warnings, zipfile, zlib
 from argparse import ArgumentParser
 from collections import Counter, deque
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -47,6 +48,7 @@ from fastcore.xml import H1, H2, Code, Div, Img, Li, P, Section, Span, Table, Td
 from filelock import FileLock, Timeout
 from imagehash import phash
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngStream
 from resvg_py import svg_to_bytes
@@ -62,7 +64,25 @@ else: from backports.zstd import ZstdError, ZstdFile
 class AvatarError(ValueError):
     "A mistake that the caller can mend: what is wrong, where, and the way out, in one line"
 
+# %% ../nbs/00_data.ipynb #ff762500
+def check_range(
+    low:float, # the least that makes sense
+    high:float=math.inf, # the most
+    **values, # numbers by name
+):
+    "Raises `AvatarError` for the first that lies outside, or is not a number"
+    for k,v in values.items():
+        if not low <= v <= high: raise AvatarError(f"{k} is {v}; it {f'must be at least {low:g}' if high == math.inf else f'goes from {low:g} to {high:g}'}")
+
 # %% ../nbs/00_data.ipynb #f56c1208
+@contextmanager
+def way_out(
+    advice:str, # what the caller can do, such as the option to set
+):
+    "Add a way out to what an `AvatarError` says"
+    try: yield
+    except AvatarError as e: raise AvatarError(f'{e}; {advice}') from None
+
 @contextmanager
 def one_line(
     command:str, # its name, which heads the line
@@ -73,6 +93,7 @@ def one_line(
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace') # not every terminal has × and ↔
     try: yield
     except AvatarError as e: sys.exit(f'{command}: {e}')
+    except MisconfigurationException as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
     except OSError as e: sys.exit(f"{command}: {e.filename or 'a file'}: {e.strerror or e}")
     except torch.cuda.OutOfMemoryError: sys.exit(f"{command}: the GPU's memory is too small for this; {memory}")
     except KeyboardInterrupt as e: print(f"{command}: {str(e) or 'stopped'}", file=sys.stderr)
@@ -767,6 +788,7 @@ class DemoSource(Source):
         try: n, self.seed = (int(v) for v in (src.split(':')[1:] + ['10000', '0'][len(src.split(':')) - 1:]))
         except ValueError: raise AvatarError(f"{src!r} is not understood; write demo, demo:N or demo:N:SEED") from None
         check_seed(self.seed)
+        if n < 1: raise AvatarError(f"{src!r} asks for {n} pictures; give 1 or more")
         self.styles, self.size = [demo_style(s) for s in STYLES], size
         rows = [dict(path=f"{i:06d}-{STYLES[i%len(STYLES)]}.png", **self.styles[i%len(STYLES)][1]) for i in range(n)]
         for r in rows: self.add(r['path'], f'demo:{self.seed}:{size}')
@@ -967,10 +989,10 @@ class Journal:
     ):
         self.path, self.rows, self.n, self.shape = Path(path), {}, 0, (options['size'], options['size'], 3)
         note, text = self.path/'options.json', json.dumps(dict(options, version=VERSION))
-        if not note.is_file() or note.read_text() != text:
+        if not note.is_file() or note.read_text(encoding='utf-8') != text:
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.mkdir(parents=True)
-            note.write_text(text)
+            note.write_text(text, encoding='utf-8')
         self._recover()
 
     def _recover(self):
@@ -1224,7 +1246,7 @@ def write_store(
     lost = [{'stamp': '', 'twin': '', 'thumb': -1, **r} for r in lost]
     pd.DataFrame(lost, columns=['path', 'reason', 'detail', 'stamp', 'twin', 'thumb']).to_csv(part/'rejects.csv', index=False)
     sums = {f: checksums(part/f) for f in ('images.npy', 'manifest.csv', 'columns.csv', 'rejects.csv', 'rejects.npy')}
-    (part/'info.json').write_text(json.dumps(dict(version=VERSION, n=len(kept), options=options, other=dict(sorted(source.other.items())), checksums=sums), indent=1))
+    (part/'info.json').write_text(json.dumps(dict(version=VERSION, n=len(kept), options=options, other=dict(sorted(source.other.items())), checksums=sums), indent=1), encoding='utf-8')
 
 # %% ../nbs/00_data.ipynb #98e2fc4b
 THUMB = 64 # side of the thumbnails of rejected pictures
@@ -1360,6 +1382,16 @@ def swap(
     shutil.rmtree(old, ignore_errors=True)
 
 # %% ../nbs/00_data.ipynb #bc5e1652
+def check_square(
+    fit:str, # of to_square
+    background:str, # of to_square
+    fits:list=FITS, # those that may be
+):
+    "Raises `AvatarError` for a way to make squares, or a colour, that there is not"
+    if fit not in fits: raise AvatarError(f"fit is {fit!r}; it can be {', '.join(fits)}")
+    try: ImageColor.getrgb(background)
+    except ValueError: raise AvatarError(f"{background!r} is not a colour; give a name such as white, or '#rrggbb'") from None
+
 def check_options(
     options:dict, # of prepare
     near:int, # of prepare
@@ -1367,9 +1399,7 @@ def check_options(
     "Raises `AvatarError` for the first option that makes no sense"
     o = options
     check_size(o['size'])
-    try: ImageColor.getrgb(o['background'])
-    except ValueError: raise AvatarError(f"{o['background']!r} is not a colour; give a name such as white, or '#rrggbb'") from None
-    if o['fit'] not in FITS: raise AvatarError(f"fit is {o['fit']!r}; it can be {', '.join(FITS)}")
+    check_square(o['fit'], o['background'])
     if o['mislabelled'] not in ('reject', 'keep'): raise AvatarError(f"mislabelled is {o['mislabelled']!r}; it can be reject or keep")
     if o['max_aspect'] < 1: raise AvatarError(f"max_aspect is {o['max_aspect']}; it is longer side / shorter side, so at least 1")
     if not -1 <= near <= 128: raise AvatarError(f"near is {near}; it can be -1 to 128, of 256 bits")
@@ -1663,7 +1693,7 @@ def to_litdata(
         for n,i in enumerate(tqdm(idx, desc=f'writing {name}', unit='img', delay=2)): chunks[n] = np.array(store.images[i])
         chunks.done()
         chunks.merge()
-    (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed, split=split_of(store, val_frac, seed))))
+    (dst/LITDATA).write_text(json.dumps(dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed, split=split_of(store, val_frac, seed))), encoding='utf-8')
     return dst
 
 # %% ../nbs/00_data.ipynb #31167573
@@ -1676,7 +1706,7 @@ def open_litdata(
     path:Path, # folder that to_litdata wrote
 ) -> tuple: # (size, training set, validation set)
     "Open litdata chunks. Raises `AvatarError` if they were split otherwise"
-    info, lit = json.loads((path/LITDATA).read_text()), _lit()
+    info, lit = json.loads((path/LITDATA).read_text(encoding='utf-8')), _lit()
     for k in ('val_frac', 'seed'):
         if info[k] != getattr(hp, k): raise AvatarError(f"{path} was split with {k} {info[k]}, not {getattr(hp, k)}; set --data.{k} {info[k]}, or turn the store into chunks again")
     open_one = lambda name, tfm, shuffle: lit.StreamingDataset(str(path/name), shuffle=shuffle, drop_last=shuffle, seed=mix_seed(hp.seed, 'chunks') % 2**32, transform=partial(_streamed, tfm=tfm))
@@ -1719,6 +1749,9 @@ class AnimeDataModule(L.LightningDataModule):
         super().__init__()
         check_size(size)
         check_seed(seed)
+        check_range(1, batch_size=batch_size, n_demo=n_demo)
+        check_range(0, num_workers=num_workers)
+        check_range(0, 1, val_frac=val_frac, flip=flip, jitter=jitter)
         if not 0 < crop <= 1: raise AvatarError(f"crop is {crop}; it is a part of the side, from above 0 to 1, the whole")
         data, root = str(data), str(root) # plain types, so that a checkpoint that names them can be read without unpickling
         self.save_hyperparameters()
