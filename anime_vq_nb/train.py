@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['PHASES', 'warmup_cosine', 'FiniteSteps', 'newest', 'fused', 'check_optimizer', 'check_revival', 'VQVAEModel',
-           'error_map', 'log_figure', 'reconstructions', 'Pictures', 'Averaging', 'averaged', 'SaveOnStop', 'check_gan',
-           'read_checkpoint', 'check_checkpoint', 'load_phase1', 'VQGANModel', 'RunOptions', 'KeepSplit', 'keep_split',
-           'BestCheckpoint', 'EarlyStop', 'run_callbacks', 'config_names', 'find_config', 'read_config',
+           'patch_errors', 'log_figure', 'reconstructions', 'Pictures', 'Averaging', 'averaged', 'SaveOnStop',
+           'check_gan', 'read_checkpoint', 'check_checkpoint', 'load_phase1', 'VQGANModel', 'RunOptions', 'KeepSplit',
+           'keep_split', 'BestCheckpoint', 'EarlyStop', 'run_callbacks', 'config_names', 'find_config', 'read_config',
            'named_configs', 'phase_of', 'auto_precision', 'add_help', 'TrainCLI', 'progress_bar', 'KeptCSV',
-           'check_trainer', 'out_of_memory', 'summary', 'commit', 'hardware', 'make_record', 'take_weights', 'measure',
-           'run_cli', 'train_cli']
+           'check_trainer', 'out_of_memory', 'summary', 'git_commit', 'hardware', 'make_record', 'take_weights',
+           'measure_weights', 'run_cli', 'train_cli']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
 import csv, json, math, os, platform, re, shlex, shutil, signal, subprocess, sys, time, warnings
@@ -33,22 +33,32 @@ import yaml
 from fastcore.basics import patch
 from fastcore.docments import docments
 from jsonargparse import ArgumentError
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LambdaCallback, LearningRateMonitor, ModelCheckpoint, ProgressBar, TQDMProgressBar, WeightAveraging
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch.callbacks import (
+    Callback, EarlyStopping, LambdaCallback, LearningRateMonitor, ModelCheckpoint, ProgressBar, TQDMProgressBar,
+    WeightAveraging,
+)
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.plugins.precision import Precision
-from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
-from .data import AnimeDataModule, AvatarError, batches_together, check_range, cores, joined_split, mix_seed, one_line, read_split, same_split, save_split, show_rows, shuffled, split_record, underscored
+from .commands import one_line, underscored
+from anime_vq_nb.data import (
+    AnimeDataModule, AvatarError, batches_together, check_range, cores, joined_split, mix_seed, read_split,
+    same_split, save_split, show_rows, shuffled, split_record,
+)
 from .decoder import VQVAE
-from .losses import GAN_LOSSES, Discriminator, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, psnr, r1_penalty
-from .quantizer_ema import CodebookUsage, everyone, plot_usage, usage_warning
+from anime_vq_nb.losses import (
+    Discriminator, GAN_LOSSES, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, psnr,
+    r1_penalty,
+)
+from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
 
 # %% ../nbs/05_train.ipynb #7d2eadd3
 def warmup_cosine(
@@ -307,7 +317,7 @@ def completes(self:VQVAEModel, batch_idx) -> bool:
     return whole
 
 # %% ../nbs/05_train.ipynb #f042d335
-def error_map(
+def patch_errors(
     x_rec:Tensor, # reconstructions, (b, 3, h, w)
     x:Tensor, # originals, same shape
     grid:tuple, # (height, width) of the codes
@@ -320,7 +330,7 @@ def revive(self:VQVAEModel, vq, x_rec, x, whole):
     "Revive codes that are hardly picked, where it is time for that, when a step's batches are there"
     hp, t = self.hparams, self.global_step
     if not hp.revive or not t or t % hp.revive_every or t >= hp.revive_until*self.trainer.estimated_stepping_batches: return
-    error = error_map(x_rec, x, vq.indices.shape[1:])
+    error = patch_errors(x_rec, x, vq.indices.shape[1:])
     self.places.append((vq.z, error if hp.revive_by == 'error' else torch.ones_like(error)))
     if not whole: return
     z, error = map(torch.cat, zip(*self.places))
@@ -406,7 +416,7 @@ def on_train_start(self:VQVAEModel):
     self.model.eval()
     loader = dm.train_dataloader() if (dm := self.trainer.datamodule) else self.trainer.train_dataloader # of its own: the trainer's has begun already
     for batch in tqdm(loader, desc='latents for k-means', disable=n < 512, leave=False):
-        with self.trainer.precision_plugin.forward_context(): latents.append(everyone(self.model.encoder(batch.to(self.device)).float()))
+        with self.trainer.precision_plugin.forward_context(): latents.append(all_gather(self.model.encoder(batch.to(self.device)).float()))
         if sum(map(len, latents)) >= n: break
     self.model.quantizer.start_from(torch.cat(latents)[:n], seed=self.draw_seed('k-means'))
     self.model.train()
@@ -1076,7 +1086,7 @@ def less_memory(self:TrainCLI) -> str: # one line
 @patch
 def fit(self:TrainCLI, **kw):
     "Train; a run that never took a step leaves nothing behind"
-    self.code = commit() # of what trains, whatever is checked out meanwhile
+    self.code = git_commit() # of what trains, whatever is checked out meanwhile
     made = [p for p in (self.folder, *self.folder.parents) if not p.exists()] # by this run
     try:
         self.trainer.fit(**kw, weights_only=True)
@@ -1108,7 +1118,7 @@ def summary(
     return '\n'.join(f'  {k:28}{v}' for k,v in rows.items())
 
 # %% ../nbs/05_train.ipynb #6a10f05b
-def commit() -> str:
+def git_commit() -> str:
     "The commit of the checkout that the package is in, with a + if it has been changed since; the version where no repository tracks the package's files"
     git = lambda *a: subprocess.run(['git', '-C', str(files('anime_vq_nb')), *a], capture_output=True, text=True)
     if not shutil.which('git') or git('ls-files', '--error-unmatch', 'train.py').returncode: return f'version {version("anime_vq_nb")}' # such as around a virtual environment
@@ -1151,7 +1161,7 @@ def take_weights(
     module.load_state_dict(ckpt['state_dict'])
     return file, file.stem if best else 'average' if 'averaging_state' in ckpt else 'last', ckpt['global_step']
 
-def measure(
+def measure_weights(
     trainer:L.Trainer, # after training
     module:L.LightningModule, # as it is
 ) -> dict: # name → number
@@ -1169,7 +1179,7 @@ def after_fit(self:TrainCLI):
     if trainer.fast_dev_run: return
     gan = isinstance(module, VQGANModel)
     file, weights, step = take_weights(trainer, module, folder, None if gan else 'val/rec')
-    metrics = measure(trainer, module)
+    metrics = measure_weights(trainer, module)
     if not trainer.is_global_zero: return
     record = make_record(self.argv, trainer, metrics, next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes(), self.code, weights, step)
     keep_split(folder, record)
