@@ -29,9 +29,7 @@ from tqdm.auto import tqdm
 
 from .commands import cli, command_line
 from .compare import table_markdown
-from anime_vq_nb.data import (
-    AvatarDataset, AvatarError, AvatarStore, check_seed, check_split, read_split, show_rows, shuffled, to_uint8,
-)
+from .data import AvatarDataset, AvatarError, AvatarStore, check_seed, show_rows, shuffled, to_uint8
 from .decoder import VQVAE, find_pretrained
 from anime_vq_nb.eval import (
     LIBRARIES, choose_split, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, held_out,
@@ -39,6 +37,7 @@ from anime_vq_nb.eval import (
 )
 from .prior import MaskedPrior, Prior, SHIPPED, check_tokenizer, load_prior
 from .prior_train import PriorCLI, PriorModel, TokenDataModule, classes_of
+from .splits import check_split, read_split
 from .tokens import decode_codes, tokenize
 from .train import git_commit, hardware, run_cli
 

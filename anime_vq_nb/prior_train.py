@@ -26,10 +26,11 @@ from torchvision.utils import make_grid
 
 from anime_vq_nb.data import (
     AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, batches_together,
-    check_range, check_split, in_validation, only_one, read_split, save_split, shuffled, to_uint8,
+    check_range, in_validation, only_one, shuffled, to_uint8,
 )
 from .eval import grid_side, load_model
 from .prior import ARPrior, MaskedPrior, Transformer
+from .splits import check_split, read_split, save_split
 from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
 from anime_vq_nb.train import (
     Averaging, BestCheckpoint, EarlyStop, FiniteSteps, KeepSplit, RunOptions, SaveOnStop, TrainCLI, add_help,

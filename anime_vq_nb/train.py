@@ -50,8 +50,7 @@ from tqdm.auto import tqdm
 
 from .commands import one_line, underscored
 from anime_vq_nb.data import (
-    AnimeDataModule, AvatarError, batches_together, check_range, cores, joined_split, mix_seed, read_split,
-    same_split, save_split, show_rows, shuffled, split_record,
+    AnimeDataModule, AvatarError, batches_together, check_range, cores, mix_seed, show_rows, shuffled,
 )
 from .decoder import VQVAE
 from anime_vq_nb.losses import (
@@ -59,6 +58,7 @@ from anime_vq_nb.losses import (
     r1_penalty,
 )
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
+from .splits import joined_split, read_split, same_split, save_split, split_record
 
 # %% ../nbs/05_train.ipynb #7d2eadd3
 def warmup_cosine(
