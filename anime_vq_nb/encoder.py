@@ -23,8 +23,9 @@ class GroupNorm(nn.GroupNorm):
     "`nn.GroupNorm` in the precision of its input; what it sums inside is 32-bit all the same"
     def forward(self, x):
         if x.is_meta: return super().forward(x) # a device that autocast does not know
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+            return F.group_norm(x, self.num_groups, weight, bias, self.eps)
 
 def make_norm(
     kind:str, # 'group' or 'batch'
@@ -99,15 +100,16 @@ def level_sides(
     n:int, # levels
     attn_at:tuple=(), # sides that get attention
 ) -> list: # side of each level's grid, largest first
-    "Sides after each halving; raises `AvatarError` where `size` cannot be halved so often or `attn_at` names no level"
+    "Sides after each halving; raises `AvatarError` for a `size` that cannot be halved that many times"
     if size % 2**n: raise AvatarError(f"size {size} cannot be halved {n} times; give a multiple of {2**n}")
     sides = [size >> i+1 for i in range(n)]
-    if odd := [a for a in attn_at if a not in sides]: raise AvatarError(f"attn_at names {odd}, but the levels have sides {sides}")
+    odd = [a for a in attn_at if a not in sides]
+    if odd: raise AvatarError(f'attn_at names {odd}, but the levels have sides {sides}')
     return sides
 
 # %% ../nbs/01_encoder.ipynb #042cb68b
 class Encoder(nn.Module):
-    "Pictures to latents, (b, 3, size, size) in [-1, 1] → (b, c_latent, s, s) with s = size/2^len(ch). Raises `AvatarError`"
+    "Pictures (b, 3, size, size) in [-1, 1] → latents (b, c_latent, s, s), s = size/2^len(ch). Raises `AvatarError`"
     def __init__(self,
         ch:tuple=(128, 256, 256, 256), # channels of each level; each level halves the picture
         n_res:int=2, # residual blocks a level, 2 or 3
@@ -136,12 +138,16 @@ def cost_table(
 ) -> pd.DataFrame: # a row a stage: output shape, parameters (millions), multiply-adds (billions)
     "Parameters and multiply-adds of each stage of a model"
     shapes, counter = {}, FlopCounterMode(display=False)
-    hooks = [m.register_forward_hook(lambda m, i, o, k=k: shapes.update({k: 'x'.join(map(str, o.shape[1:]))})) for k,(m,_) in stages.items()]
+    def note(k): return lambda module, args, out: shapes.update({k: 'x'.join(map(str, out.shape[1:]))})
+    hooks = [m.register_forward_hook(note(k)) for k,(m,_) in stages.items()]
     with counter: model(x)
     for h in hooks: h.remove()
     flops = {k: sum(v.values()) for k,v in counter.get_flop_counts().items()}
-    rows = [{'output': shapes[k], 'parameters (M)': sum(p.numel() for p in m.parameters())/1e6,
-             'multiply-adds (G)': flops.get(f'{type(model).__name__}.{name}', 0)/2e9} for k,(m,name) in stages.items()]
+    rows = [{
+        'output': shapes[k],
+        'parameters (M)': sum(p.numel() for p in m.parameters())/1e6,
+        'multiply-adds (G)': flops.get(f'{type(model).__name__}.{name}', 0)/2e9,
+    } for k,(m,name) in stages.items()]
     return pd.DataFrame(rows, index=list(stages))
 
 # %% ../nbs/01_encoder.ipynb #1b76c955
