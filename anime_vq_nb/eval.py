@@ -29,7 +29,7 @@ from anime_vq_nb.data import (
     AvatarDataset, AvatarError, AvatarStore, check_range, in_validation, normalize, to_uint8, way_out, whole_batch,
 )
 from .decoder import VQVAE, find_pretrained
-from .losses import PerceptualLoss, psnr
+from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage
 from .splits import split_of
 from .train import read_checkpoint
@@ -215,7 +215,7 @@ class VGGFeatures(nn.Module):
         perc:PerceptualLoss, # whose network it is
     ):
         super().__init__()
-        self.net, self.name = perc._net[0], f"VGG16 relu5_3 by angle, {perc.name.partition('(')[2].rstrip(')') or 'torchvision'}"
+        self.net, self.name = perc.frozen.net, f"VGG16 relu5_3 by angle, {perc.name.partition('(')[2].rstrip(')') or 'torchvision'}"
 
     def forward(self, x):
         f = self.net.net(self.net.scaling_layer(x))[-1].float().mean((2, 3))
@@ -321,10 +321,9 @@ def picture_bytes(
 def weights_hash(
     model:nn.Module,
 ) -> str: # 16 hexadecimal digits
-    "SHA-256 of a model's parameters and buffers, with their names, those of networks that it keeps in lists too; or 'no weights'"
-    own = {*model.modules()}
-    listed = [n for m in own for v in vars(m).values() if isinstance(v, list) for n in v if isinstance(n, nn.Module) and n not in own]
-    sha, weights = hashlib.sha256(), [kv for m in (model, *listed) for kv in m.state_dict().items()]
+    "SHA-256 of a model's parameters and buffers, with their names, those of a frozen network that it uses, too; or 'no weights'"
+    used = [v.net for m in model.modules() for v in vars(m).values() if isinstance(v, Frozen)]
+    sha, weights = hashlib.sha256(), [kv for m in (model, *used) for kv in m.state_dict().items()]
     if not weights: return 'no weights'
     for k,v in weights:
         sha.update(k.encode())

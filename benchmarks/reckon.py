@@ -114,7 +114,7 @@ def reckon(phase, what, size, batch, plan, vgg):
     "Memory and least time of the second step; the first makes the optimizers' state"
     module, norm = make_model(phase, what == PEER, size, plan, vgg), nn.GroupNorm if what == WIDE else GroupNorm
     with FakeTensorMode(), patch.object(F, "group_norm", as_on_cuda), patch.object(GroupNorm, "forward", norm.forward), Ledger() as ledger:
-        for part in (module, module.loss.perceptual._net[0]): pretend(part)
+        for part in (module, module.loss.perceptual.frozen.net): pretend(part)
         optimizers = [torch.optim.Adam(m.parameters(), fused=True) for m in (module.model, *([module.discriminator] if phase == 2 else []))]
         x = torch.rand(batch, 3, size, size)*2 - 1
         step(module, x, optimizers)

@@ -39,7 +39,7 @@ def contiguous(module):
 
 def precise(module):
     "The perceptual loss outside of autocast"
-    net = module.loss.perceptual._net[0]
+    net = module.loss.perceptual.frozen.net
     exact = torch.autocast("cuda" if torch.cuda.is_available() else "cpu", enabled=False)(net.forward)
     net.forward = lambda a, b: exact(a.float(), b.float())
 
