@@ -30,7 +30,7 @@ from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
 from .commands import cli, command_line
-from .data import AvatarError, AvatarStore, check_seed, normalize, show_rows, shuffled, to_uint8, way_out
+from .data import AvatarError, AvatarStore, check_seed, normalize, show_rows, shuffled, to_uint8
 from .decoder import VQVAE
 from anime_vq_nb.eval import (
     RANGE, choose_split, dino_features, evaluate, grid_side, held_out, load_model, measure, position_counts,
@@ -39,6 +39,7 @@ from anime_vq_nb.eval import (
 from .losses import PSNR_MOST, PerceptualLoss
 from .quantizer_ema import plot_usage
 from .splits import check_split, read_split
+from .store import way_out
 from .train import git_commit, hardware
 
 # %% ../nbs/08_compare.ipynb #680522a3

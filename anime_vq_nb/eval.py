@@ -26,12 +26,13 @@ from torchmetrics.utilities import dim_zero_cat
 from tqdm.auto import tqdm
 
 from anime_vq_nb.data import (
-    AvatarDataset, AvatarError, AvatarStore, check_range, in_validation, normalize, to_uint8, way_out, whole_batch,
+    AvatarDataset, AvatarError, AvatarStore, check_range, in_validation, normalize, to_uint8, whole_batch,
 )
 from .decoder import VQVAE, find_pretrained
 from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage
 from .splits import split_of
+from .store import way_out
 from .train import read_checkpoint
 
 # %% ../nbs/06_eval.ipynb #39fc5921

@@ -26,12 +26,12 @@ from PIL import Image, ImageColor
 from tqdm.auto import tqdm
 
 from .commands import cli, command_line
-from anime_vq_nb.data import (
-    AvatarError, AvatarStore, OURS, REJECTS, THUMB, VERSION, check_size, cores, only_one, outdated, save_store,
-)
 from .duplicates import find_twins, near_rows
 from .pictures import FITS, find_faces, read_picture, reason_of, suffix_fits
 from .sources import Source, open_source, tally
+from anime_vq_nb.store import (
+    AvatarError, AvatarStore, OURS, THUMB, VERSION, check_size, cores, only_one, outdated, save_store,
+)
 
 # %% ../nbs/24_prepare.ipynb #55328d6d
 class Journal:
@@ -218,14 +218,12 @@ def write_store(
 ):
     "Write the files of a store. The same rows give the same bytes"
     rows = sorted(rows, key=lambda r: r['path'])
-    kept, lost = [r for r in rows if not r.get('reason')], [r for r in rows if r.get('reason')]
-    seen = [r for r in lost if r.get('at') is not None]
-    for i,r in enumerate(seen): r['thumb'] = i
-    thumbs = [np.asarray(Image.fromarray(pixels(r)).resize((THUMB, THUMB), Image.BOX)) for r in seen]
-    table = pd.DataFrame(kept)[OURS]
-    known = pd.DataFrame(index=table.path) if source.known is None else source.known.reindex(table.path).fillna('')
-    lost = pd.DataFrame([{'stamp': '', 'twin': '', 'thumb': -1, **r} for r in lost], columns=REJECTS)
-    save_store(part, (pixels(r) for r in kept), table, known, lost, thumbs, options, dict(sorted(source.other.items())))
+    kept = [r['path'] for r in rows if not r.get('reason')]
+    known = pd.DataFrame(index=kept) if source.known is None else source.known.reindex(kept).fillna('')
+    known = dict(zip(kept, known.to_dict('records')))
+    picture = lambda r: pixels(r) if not r.get('reason') or r.get('at') is not None else None
+    pictures = ((r, known.get(r['path']), picture(r)) for r in rows)
+    save_store(part, pictures, options, dict(sorted(source.other.items())))
 
 # %% ../nbs/24_prepare.ipynb #7f9865f9
 def pixels_of(

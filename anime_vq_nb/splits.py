@@ -4,17 +4,21 @@
 
 # %% auto #0
 __all__ = ['SPLIT', 'SHORT', 'split_of', 'split_record', 'save_split', 'read_split', 'same_split', 'check_split', 'joined_split',
-           'to_litdata']
+           'import_litdata', 'to_litdata', 'open_litdata']
 
 # %% ../nbs/18_splits.ipynb #dfee35ac
 import hashlib, json, os
+from functools import partial
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
-from .data import AvatarError, AvatarStore, LITDATA, check_seed, import_litdata, in_validation
+from .data import AnimeDataModule, in_validation, mix_seed, normalize
+from .store import AvatarError, AvatarStore, LITDATA, check_seed
 
 # %% ../nbs/18_splits.ipynb #ce781933
 SPLIT, SHORT = 'split.json', 16 # hexadecimal digits of a key that tell pictures apart
@@ -103,6 +107,13 @@ def joined_split(
     both = {*split['train_keys'], *(before or {}).get('train_keys', [])}
     return dict(split, train_keys=sorted(both), began_unknown=before is None or before.get('began_unknown', False))
 
+# %% ../nbs/18_splits.ipynb #b7a05c11
+def import_litdata():
+    "The package litdata. Raises `AvatarError` where it is not installed"
+    try: return import_module('litdata')
+    except ImportError:
+        raise AvatarError("chunks need litdata; install it with: pip install 'anime_vq_nb[litdata]'") from None
+
 # %% ../nbs/18_splits.ipynb #18d4c5f6
 def _write_chunks(folder, store, idx):
     chunks = import_litdata().streaming.Cache(str(folder), chunk_bytes='64MB')
@@ -130,3 +141,21 @@ def to_litdata(
     info = dict(size=store.size, n=len(store), val_frac=val_frac, seed=seed, split=split_of(store, val_frac, seed))
     (dst/LITDATA).write_text(json.dumps(info), encoding='utf-8')
     return dst
+
+# %% ../nbs/18_splits.ipynb #c8b16d22
+def _streamed(x, tfm): return tfm(torch.as_tensor(x).permute(2, 0, 1)[None])[0]
+
+def open_litdata(
+    dm:AnimeDataModule, # whose data is a folder that to_litdata wrote
+) -> tuple: # (size, training set, validation set)
+    "Open litdata chunks. Raises `AvatarError` if they were split otherwise"
+    path, hp, lit = dm.store_path, dm.hparams, import_litdata()
+    info = json.loads((path/LITDATA).read_text(encoding='utf-8'))
+    for k in ('val_frac', 'seed'):
+        if info[k] != hp[k]:
+            raise AvatarError(f"{path} was split with {k} {info[k]}, not {hp[k]}; set --data.{k} {info[k]}, "
+                              "or turn the store into chunks again")
+    def part(name, tfm, shuffle):
+        kw = dict(shuffle=shuffle, drop_last=shuffle, seed=mix_seed(hp.seed, 'chunks') % 2**32)
+        return lit.StreamingDataset(str(path/name), transform=partial(_streamed, tfm=tfm), **kw)
+    return info['size'], part('train', dm.augmentation(), True), part('val', normalize, False)

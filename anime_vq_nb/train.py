@@ -49,9 +49,7 @@ from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
 from .commands import one_line, underscored
-from anime_vq_nb.data import (
-    AnimeDataModule, AvatarError, batches_together, check_range, cores, mix_seed, show_rows, shuffled,
-)
+from .data import AnimeDataModule, AvatarError, batches_together, check_range, mix_seed, show_rows, shuffled
 from .decoder import VQVAE
 from anime_vq_nb.losses import (
     Discriminator, GAN_LOSSES, LeCAM, VQVAELoss, adaptive_weight, diff_augment, gan_weight, gradient_energy, psnr,
@@ -59,6 +57,7 @@ from anime_vq_nb.losses import (
 )
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
 from .splits import joined_split, read_split, same_split, save_split, split_record
+from .store import cores
 
 # %% ../nbs/05_train.ipynb #7d2eadd3
 def warmup_cosine(
