@@ -109,6 +109,8 @@ def readme():
             if not re.search(r'#\|\s*echo:\s*false', src): parts.append(f'```python\n{src}\n```')
             parts += ['```\n' + ''.join(o['text']).rstrip() + '\n```' for o in cell['outputs'] if o.get('name') == 'stdout']
     text = '\n\n'.join(p for p in parts if p)
+    cfg = get_config()
+    text = text.replace(f'{cfg.git_url}/blob/{cfg.branch}/', '') # files of the repository
     text = re.sub(r'\]\(images/', '](nbs/images/', text)
     text = re.sub(r'\]\((\w+\.ipynb)', r'](nbs/\1', text)
     (get_config().config_path/'README.md').write_text('<!-- Made from nbs/index.ipynb by `python .ci/docs.py --readme`; edit that -->\n\n' + text + '\n', encoding='utf-8')

@@ -1,0 +1,96 @@
+"""Check the house: `python .ci/house.py` lists what breaks its limits, and fails if anything does.
+
+* A notebook has at most 110 cells and 500 KB; a module at most 500 lines; a line of code at most 120 characters.
+* No name is exported by two modules.
+* Imports go one way. Chapters (00 to 15) import lower chapters and the machine room; the machine room (16 to 24)
+  imports `data` and lower rooms of its own; `data` imports nothing of ours.
+* Each page opens with a title and a promise, and is in the sidebar.
+"""
+import ast, json, re, sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CELLS, KILOBYTES, LINES, WIDTH = 110, 500, 500, 120
+PACKAGE = [p for p in sorted((ROOT/'anime_vq_nb').glob('*.py')) if p.name[:2] not in ('__', '_m')]
+NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
+
+
+def source(cell) -> str: return ''.join(cell['source'])
+
+
+def room(path: Path):
+    "Number of a notebook's room; None for a page without one"
+    return int(path.name[:2]) if path.name[:2].isdigit() else None
+
+
+def exported(path: Path) -> str:
+    "Module that a notebook exports, or an empty string"
+    cells = json.loads(path.read_text(encoding='utf-8'))['cells']
+    return next((m[1] for c in cells if (m := re.search(r'^#\| *default_exp +(\w+)', source(c), re.M))), '')
+
+
+def notebook_faults(path: Path) -> list:
+    "What is too much in a notebook, or missing"
+    cells, faults = json.loads(path.read_text(encoding='utf-8'))['cells'], []
+    if len(cells) > CELLS: faults.append(f'{len(cells)} cells, more than {CELLS}')
+    if (kb := path.stat().st_size/1000) > KILOBYTES: faults.append(f'{kb:.0f} KB, more than {KILOBYTES}')
+    if not re.match(r'# .+\n\n> .+', source(cells[0])): faults.append('does not open with a title and a promise')
+    if path.name not in (ROOT/'nbs'/'_quarto.yml').read_text(encoding='utf-8'): faults.append('is not in the sidebar')
+    for c in cells:
+        if c['cell_type'] != 'code': continue
+        long = [line for line in source(c).splitlines() if len(line) > WIDTH]
+        faults += [f"cell {c['id']}: a line of {len(line)} characters: {line.strip()[:60]} …" for line in long]
+    return faults
+
+
+def code_faults(path: Path) -> list:
+    "What is too long in a file"
+    lines = path.read_text(encoding='utf-8').splitlines()
+    if path in PACKAGE: # its lines are those of the notebooks' cells
+        return [f'{len(lines)} lines, more than {LINES}'] if len(lines) > LINES else []
+    return [f'line {i}: {len(line)} characters' for i, line in enumerate(lines, 1) if len(line) > WIDTH]
+
+
+def names(path: Path) -> set:
+    "What a module exports"
+    tree = ast.parse(path.read_text(encoding='utf-8'))
+    lists = [n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == '__all__']
+    return {e.value for v in lists for e in v.elts}
+
+
+def twice() -> list:
+    "Names that two modules export"
+    owners = {}
+    for p in PACKAGE:
+        for n in names(p): owners.setdefault(n, []).append(p.stem)
+    return [f"{n} is exported by {' and '.join(ms)}" for n, ms in sorted(owners.items()) if len(ms) > 1]
+
+
+def may_import(here: int, there: int) -> bool:
+    "Whether room `here` may import room `there`"
+    if here == 0: return False
+    machine = 16
+    if here >= machine: return there == 0 or machine <= there < here
+    return there < here or there >= machine
+
+
+def directions() -> list:
+    "Imports that go the wrong way"
+    rooms, faults = {m: room(p) for p in NOTEBOOKS if (m := exported(p))}, []
+    for p in PACKAGE:
+        if p.stem not in rooms:
+            faults.append(f'{p.name} comes from no notebook')
+            continue
+        tree = ast.parse(p.read_text(encoding='utf-8'))
+        used = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level == 1 and n.module}
+        faults += [f'{p.stem} imports {m}' for m in sorted(used) if not may_import(rooms[p.stem], rooms[m])]
+    return faults
+
+
+if __name__ == '__main__':
+    found = [f'{p.name}: {f}' for p in NOTEBOOKS for f in notebook_faults(p)]
+    scripts = [p for d in ('benchmarks', '.ci') for p in sorted((ROOT/d).glob('*.py'))]
+    found += [f'{p.relative_to(ROOT)}: {f}' for p in PACKAGE + scripts for f in code_faults(p)]
+    found += twice() + directions()
+    print('\n'.join(found) or f'{len(NOTEBOOKS)} notebooks and {len(PACKAGE)} modules keep to the house')
+    sys.exit(bool(found))
