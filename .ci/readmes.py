@@ -10,7 +10,7 @@ def parts(name: str) -> tuple:
     "Blocks of code, pictures, and numbers of at least two digits outside of both"
     text = (ROOT/name).read_text(encoding='utf-8')
     prose = re.sub(r'\]\([^)]*\)', ']', BLOCK.sub('', text)) # without addresses
-    numbers = sorted({n.replace(' ', '') for n in re.findall(r'\d[\d.]*(?: \d{3})*', prose) if len(n.rstrip('.')) > 1})
+    numbers = sorted({n for n in re.findall(r'\d+(?:[. ]\d+)*', prose) if len(n) > 1})
     blocks = [(language, re.sub(r' *#.*', '', code)) for language, code in BLOCK.findall(text)]
     return blocks, re.findall(r'!\[[^\]]*\]\(([^)]*)\)', text), numbers
 
