@@ -1,7 +1,8 @@
-"""Build the documentation without Quarto: `python .ci/docs.py` writes `_docs/`; `python .ci/docs.py --readme` writes README.md.
+"""Build the documentation without Quarto: `python .ci/docs.py` writes `_docs/`, with `--readme` README.md.
 
-`nbdev_docs` does both where Quarto is installed. Here nbdev prepares the notebooks as it does for Quarto, and smalldocs renders them from
-the same `_quarto.yml`. A dead link or picture is an error. Formulas are drawn by KaTeX, fetched by npm and put beside the pages.
+`nbdev_docs` does both where Quarto is installed. Here nbdev prepares the notebooks as it does for Quarto, and smalldocs
+renders them from the same `_quarto.yml`. A dead link or picture is an error. Formulas are drawn by KaTeX, fetched by
+npm and put beside the pages.
 """
 import argparse, json, re, shutil, subprocess, sys, tempfile
 from html.parser import HTMLParser
@@ -34,7 +35,8 @@ def rename_pages(proc: Path):
         text = relative((proc/old).read_text(encoding='utf-8'))
         text = re.sub(r'output-file: \S+?\\n', '', text)
         (proc/old).unlink()
-        (proc/new).write_text(re.sub(r'\((\d\d_\w+\.ipynb)', lambda m: f'({names.get(m[1], m[1])}', text), encoding='utf-8')
+        text = re.sub(r'\((\d\d_\w+\.ipynb)', lambda m: f'({names.get(m[1], m[1])}', text)
+        (proc/new).write_text(text, encoding='utf-8')
     yml = proc/'_quarto.yml'
     text = yml.read_text(encoding='utf-8')
     yml.unlink() # it may be a link to the original
@@ -49,12 +51,14 @@ def add_katex(site: Path):
         subprocess.run(['tar', 'xzf', next(Path(d).glob('*.tgz')).name], cwd=d, check=True)
         dist = site/'site_libs'/'katex'
         (dist/'contrib').mkdir(parents=True)
-        for f in ('katex.min.css', 'katex.min.js', 'contrib/auto-render.min.js'): shutil.copy(Path(d)/'package/dist'/f, dist/f)
+        for f in ('katex.min.css', 'katex.min.js', 'contrib/auto-render.min.js'):
+            shutil.copy(Path(d)/'package/dist'/f, dist/f)
         shutil.copytree(Path(d)/'package/dist/fonts', dist/'fonts')
     for page in site.rglob('*.html'):
         text = page.read_text(encoding='utf-8')
         up = '../'*(len(page.relative_to(site).parts) - 1)
-        page.write_text(re.sub(r'https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist', f'{up}site_libs/katex', text), encoding='utf-8')
+        text = re.sub(r'https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist', f'{up}site_libs/katex', text)
+        page.write_text(text, encoding='utf-8')
 
 
 class Page(HTMLParser):
@@ -90,6 +94,7 @@ def docs():
     if dead := dead_links((proc/'_docs').resolve()): sys.exit('\n'.join(dead))
     if shutil.which('npm'): add_katex(proc/'_docs')
     else: print('npm is not installed: formulas will be drawn by a script from the network')
+    shutil.copy(root/'nbs'/'llms.txt', proc/'_docs')
     shutil.rmtree(root/'_docs', ignore_errors=True)
     shutil.move(proc/'_docs', root/'_docs')
     print(f"{len(list((root/'_docs').rglob('*.html')))} pages in _docs")
@@ -107,13 +112,15 @@ def readme():
         elif cell['cell_type'] == 'markdown' and not src.startswith('<!-- WARNING'): parts.append(src)
         elif cell['cell_type'] == 'code' and not re.search(r'#\|\s*hide\b', src):
             if not re.search(r'#\|\s*echo:\s*false', src): parts.append(f'```python\n{src}\n```')
-            parts += ['```\n' + ''.join(o['text']).rstrip() + '\n```' for o in cell['outputs'] if o.get('name') == 'stdout']
+            printed = [''.join(o['text']).rstrip() for o in cell['outputs'] if o.get('name') == 'stdout']
+            parts += [f'```\n{text}\n```' for text in printed]
     text = '\n\n'.join(p for p in parts if p)
     cfg = get_config()
     text = text.replace(f'{cfg.git_url}/blob/{cfg.branch}/', '') # files of the repository
     text = re.sub(r'\]\(images/', '](nbs/images/', text)
     text = re.sub(r'\]\((\w+\.ipynb)', r'](nbs/\1', text)
-    (get_config().config_path/'README.md').write_text('<!-- Made from nbs/index.ipynb by `python .ci/docs.py --readme`; edit that -->\n\n' + text + '\n', encoding='utf-8')
+    head = '<!-- Made from nbs/index.ipynb by `python .ci/docs.py --readme`; edit that -->\n\n'
+    (cfg.config_path/'README.md').write_text(head + text + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

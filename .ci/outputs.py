@@ -1,7 +1,8 @@
 """Run notebooks and save their outputs in them: `python .ci/outputs.py [nbs/00_data.ipynb …] [--slow] [--cuda]`
 
-Each notebook runs in a process of its own, in the folder nbs/. Cells that nbdev_test skips (`#| slow`, `#| cuda`, `#| eval: false`,
-calls of nbdev_export) keep the outputs they have; `--slow` and `--cuda` run those, too. Nothing is saved of a notebook that fails.
+Each notebook runs in a process of its own, in the folder nbs/. Cells that nbdev_test skips (`#| slow`, `#| cuda`,
+`#| eval: false`, calls of nbdev_export) keep the outputs they have; `--slow` and `--cuda` run those, too. Nothing is
+saved of a notebook that fails.
 """
 import argparse, base64, io, os, re, subprocess, sys, tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ PRIVATE = re.compile(rf'(?:{PLACES})\b|Traceback \(most recent call last\)|\w+Wa
 
 
 def palette(png: str) -> str:
-    "The picture in 256 colours, in base64, where that makes it smaller: a third of the size, and hardly to be told apart"
+    "The picture in 256 colours, in base64, where that makes it smaller: a third of the size, and looks the same"
     from PIL import Image
     small, im = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB')
     im.quantize(256, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
@@ -35,7 +36,8 @@ def run_one(path: Path, also: set):
     os.environ['IN_TEST'] = '1' # as nbdev_test does
     os.chdir(NBS)
     nb, shell = read_nb(path), CaptureShell(path='.')
-    shell.run("from matplotlib_inline.backend_inline import set_matplotlib_formats as f; f('png'); del f") # small: one pixel for one
+    one_for_one = "from matplotlib_inline.backend_inline import set_matplotlib_formats as f; f('png'); del f"
+    shell.run(one_for_one) # a pixel is a pixel, so pictures are small
     for i,cell in enumerate(nb.cells):
         if cell.cell_type != 'code': continue
         flags = {m.split(':')[0] for m in FLAGS.findall(cell.source)}
@@ -47,7 +49,8 @@ def run_one(path: Path, also: set):
             if 'image/png' in (data := o.get('data', {})):
                 data.pop('image/jpeg', None) # a PIL image comes as both
                 data['image/png'] = palette(''.join(data['image/png']))
-            if bad := PRIVATE.search(text(o)): sys.exit(f'{path.name}, cell {i}: {bad.group()!r} must not stand in a saved output\n{cell.source}')
+            if bad := PRIVATE.search(text(o)):
+                sys.exit(f'{path.name}, cell {i}: {bad.group()!r} must not stand in a saved output\n{cell.source}')
     clean_nb(nb)
     write_nb(nb, path)
     print(f'{path.name}: saved')
@@ -63,5 +66,7 @@ if __name__ == '__main__':
     nbs = [p.resolve() for p in a.notebooks] or sorted(NBS.glob('*.ipynb'))
     also = [f for f in ('slow', 'cuda') if getattr(a, f)]
     if a.here: run_one(nbs[0], set(also))
-    elif failed := [p.name for p in nbs if subprocess.run([sys.executable, __file__, '--here', str(p), *('--' + f for f in also)]).returncode]:
-        sys.exit(f"failed, not saved: {', '.join(failed)}")
+    else:
+        run = lambda p: subprocess.run([sys.executable, __file__, '--here', str(p), *('--' + f for f in also)])
+        failed = [p.name for p in nbs if run(p).returncode]
+        if failed: sys.exit(f"failed, not saved: {', '.join(failed)}")

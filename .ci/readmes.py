@@ -23,6 +23,7 @@ if __name__ == '__main__':
         if only[0] or only[1]: faults.append(f'{what} only in README.md: {only[0]}; only in README_zh.md: {only[1]}')
         elif what == 'commands' and a != b: faults.append('commands stand in another order')
     for name, other in (('README.md', 'README_zh.md'), ('README_zh.md', 'README.md')):
-        if f']({other})' not in (ROOT/name).read_text(encoding='utf-8')[:600]: faults.append(f'{name} has no link to {other} at its top')
+        if f']({other})' not in (ROOT/name).read_text(encoding='utf-8')[:600]:
+            faults.append(f'{name} has no link to {other} at its top')
     print('\n'.join(faults) or 'both READMEs agree')
     sys.exit(bool(faults))

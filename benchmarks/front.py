@@ -32,7 +32,8 @@ def main():
         x = normalize(torch.stack([*store]))
     codes = model.encode(x)
     prior, tokenizer = load_pair('demo-ar')
-    rows = {'avatars that the model never saw': x, 'their codes: 16×16 integers, each in its colour': mosaics(model, codes),
+    rows = {'avatars that the model never saw': x,
+            'their codes: 16×16 integers, each in its colour': mosaics(model, codes),
             'drawn from the integers alone': decode_codes(model, codes),
             'integers that a transformer wrote, drawn': decode_codes(tokenizer, dream(prior, N, seed=1))}
     show_rows(rows, path=Path('nbs')/'images'/'front.png')
