@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SRGB', 'FITS', 'FORMATS', 'SUFFIXES', 'MAX_PIXELS', 'MAX_BYTES', 'MAX_PROFILE', 'GRID', 'Reject', 'upright',
-           'to_srgb', 'to_rgb', 'face_box', 'find_faces', 'to_square', 'suffix_fits', 'open_picture', 'bare_png',
-           'bare_jpeg', 'bare_avif', 'reason_of', 'judge', 'fingerprint', 'bits', 'chroma', 'colour_distance',
-           'read_picture']
+           'to_srgb', 'to_rgb', 'face_box', 'find_faces', 'to_square', 'check_square', 'suffix_fits', 'open_picture',
+           'bare_png', 'bare_jpeg', 'bare_avif', 'reason_of', 'judge', 'fingerprint', 'bits', 'chroma',
+           'colour_distance', 'read_picture']
 
 # %% ../nbs/21_pictures.ipynb #e6be7392
 import hashlib, io, re, struct, zlib
@@ -16,10 +16,10 @@ from threading import get_ident
 
 import numpy as np
 from imagehash import phash
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngStream
 
-from .data import AvatarError
+from .store import AvatarError
 
 # %% ../nbs/21_pictures.ipynb #72433950
 class Reject(Exception):
@@ -147,6 +147,18 @@ def to_square(
     if fit == 'pad': return ImageOps.pad(im, (size, size), Image.BICUBIC, color=background)
     if fit == 'face': im = im.crop(face_box(find_faces(im, cascade), im.size, min_side=min_side))
     return ImageOps.fit(im, (size, size), Image.BICUBIC, centering=(.5, 0. if fit == 'top' else .5))
+
+# %% ../nbs/21_pictures.ipynb #ccaa0011
+def check_square(
+    fit:str, # of to_square
+    background:str, # of to_square
+    fits:list=FITS, # those that may be
+):
+    "Raises `AvatarError` for a way to make squares, or a colour, that there is not"
+    if fit not in fits: raise AvatarError(f"fit is {fit!r}; it can be {', '.join(fits)}")
+    try: ImageColor.getrgb(background)
+    except ValueError:
+        raise AvatarError(f"{background!r} is not a colour; give a name such as white, or '#rrggbb'") from None
 
 # %% ../nbs/21_pictures.ipynb #a7fbb6fb
 FORMATS = dict(AVIF='.avif', BMP='.bmp', GIF='.gif', JPEG='.jpg .jpeg .jpe .jfif', MPO='.jpg .jpeg .mpo',

@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['PASSING', 'Journal', 'workers', 'in_order', 'file_hash', 'decode_files', 'add_fingerprints', 'known_rows', 'sort_out',
-           'write_store', 'pixels_of', 'size_histogram', 'duplicate_pairs', 'mislabelled', 'report', 'place_for',
-           'swap', 'check_square', 'check_options', 'store_options', 'open_old', 'prepare', 'prepared', 'check_store',
-           'prepare_and_tell', 'prepare_cli']
+           'write_store', 'pixels_of', 'duplicate_pairs', 'mislabelled', 'report', 'place_for', 'swap', 'check_options',
+           'store_options', 'open_old', 'prepare', 'prepared', 'check_store', 'prepare_and_tell', 'prepare_cli']
 
 # %% ../nbs/24_prepare.ipynb #bb6d963c
 import hashlib, inspect, json, math, multiprocessing, os, re, shutil, signal, sys, warnings
@@ -21,17 +20,17 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from fastcore.xml import Code, Div, H1, H2, Li, P, Section, Span, Table, Td, Tr, Ul
-from PIL import Image, ImageColor
+from fastcore.xml import Code, H1, H2, Li, P, Section, Table, Td, Tr, Ul
+from PIL import Image
 from tqdm.auto import tqdm
 
 from .commands import cli
 from .duplicates import find_twins, near_rows
-from .pages import contact_sheet, html_page, inline_image
-from .pictures import FITS, find_faces, fingerprint, read_picture, reason_of, suffix_fits
+from .pages import contact_sheet, html_page, inline_image, size_histogram
+from .pictures import check_square, find_faces, fingerprint, read_picture, reason_of, suffix_fits
 from .sources import Source, open_source, tally
 from anime_vq_nb.store import (
-    AvatarError, AvatarStore, OURS, THUMB, VERSION, check_size, cores, only_one, outdated, save_store,
+    AvatarError, AvatarStore, OURS, THUMB, VERSION, check_size, cores, only_one, outdated, save_store, thumbnail,
 )
 
 # %% ../nbs/24_prepare.ipynb #55328d6d
@@ -263,20 +262,6 @@ def pixels_of(
         raise AvatarError(f"{journal.path} is damaged at {row['path']}; remove that folder and run again")
     return x
 
-# %% ../nbs/24_prepare.ipynb #853c4896
-def size_histogram(
-    sides, # shorter side of each picture, in pixels
-    size:int, # the side of the store
-): # a <div>
-    "How large the pictures were, as bars; those of pictures that had to be enlarged are red"
-    n, edges = np.histogram(sides, np.unique(np.linspace(min(sides), max(sides) + 1, 41).astype(int)))
-    def bar(k, low, high):
-        look = f"flex:1;height:{k/n.max():.1%};background:{'#c44' if high <= size else '#47a'}"
-        return Div(title=f'{k} of {low} to {high - 1} pixels', style=look)
-    bars = Div(*map(bar, n, edges[:-1], edges[1:]), style='display:flex;align-items:flex-end;gap:1px;height:8em')
-    ends = f'{edges[0]} pixels', 'shorter side as it came', f'{edges[-1] - 1} pixels'
-    return Div(bars, Div(*map(Span, ends), style='display:flex;justify-content:space-between'))
-
 # %% ../nbs/24_prepare.ipynb #ee73fe45
 def _some(n, most): return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
 
@@ -288,8 +273,8 @@ def duplicate_pairs(
     dup, place = store.rejects[store.rejects.twin != ''], {p: i for i,p in enumerate(store.manifest.path)}
     dup = dup[(dup.thumb >= 0) & dup.twin.isin(place)]
     thumbs, dup = np.load(store.path/'rejects.npy', mmap_mode='r'), dup.iloc[_some(len(dup), most)]
-    small = lambda p: np.asarray(Image.fromarray(np.ascontiguousarray(p)).resize((THUMB, THUMB), Image.BOX))
-    pairs = [np.concatenate([thumbs[t], small(store.images[place[twin]])], 1) for t,twin in zip(dup.thumb, dup.twin)]
+    twins = [thumbnail(store.images[place[p]]) for p in dup.twin]
+    pairs = [np.concatenate([thumbs[t], twin], 1) for t,twin in zip(dup.thumb, twins)]
     return np.stack(pairs) if pairs else np.zeros((0, THUMB, 2*THUMB, 3), np.uint8)
 
 # %% ../nbs/24_prepare.ipynb #0ee770cc
@@ -356,17 +341,6 @@ def swap(
     shutil.rmtree(old, ignore_errors=True)
 
 # %% ../nbs/24_prepare.ipynb #bc5e1652
-def check_square(
-    fit:str, # of to_square
-    background:str, # of to_square
-    fits:list=FITS, # those that may be
-):
-    "Raises `AvatarError` for a way to make squares, or a colour, that there is not"
-    if fit not in fits: raise AvatarError(f"fit is {fit!r}; it can be {', '.join(fits)}")
-    try: ImageColor.getrgb(background)
-    except ValueError:
-        raise AvatarError(f"{background!r} is not a colour; give a name such as white, or '#rrggbb'") from None
-
 def check_options(
     options:dict, # of prepare
 ):
@@ -477,9 +451,8 @@ def prepare(
                    cascade=str(cascade))
     check_options(options)
     with only_one(place): _prepare(src, place, options)
-    store = AvatarStore(dst, check=False)
-    store.remember()
-    return store
+    AvatarStore(dst, check=False).remember()
+    return AvatarStore(dst)
 
 def _prepare(src, place, options):
     swap(place)

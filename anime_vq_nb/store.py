@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['VERSION', 'BLOCK', 'LITDATA', 'OURS', 'REJECTS', 'THUMB', 'AvatarError', 'check_range', 'check_seed', 'check_size',
-           'way_out', 'cores', 'checksums', 'no_store', 'read_info', 'outdated', 'AvatarStore', 'save_store',
-           'only_one']
+           'way_out', 'cores', 'checksums', 'no_store', 'read_info', 'outdated', 'AvatarStore', 'thumbnail',
+           'save_store', 'only_one']
 
 # %% ../nbs/16_store.ipynb #b83762a0
 import csv, hashlib, json, math, os, shlex, shutil
@@ -126,11 +126,12 @@ class AvatarStore(Dataset):
     "Pictures on disk, memory-mapped; raises `AvatarError` where `path` is not a store, or a damaged one"
     def __init__(self,
         path, # folder that prepare or demo_store wrote
-        check:bool=True, # compare the checksums, where a file is not as it was when they were compared last
+        check:bool=True, # compare the checksums of files that are not as they were when they were compared last
     ):
         self.path = Path(path)
         self.info = read_info(self.path)
-        if check: self.check(whole=False)
+        if not check: return
+        self.check(whole=False)
         for table in (self.manifest, self.columns, self.rejects): len(table) # read now; only the pixels wait
 
     def __getstate__(self): return dict(path=self.path, info=self.info) # worker processes open the files anew
@@ -220,7 +221,11 @@ class _ArrayFile:
             self.file.flush()
             os.fsync(self.file.fileno())
 
-def _thumb(x): return np.asarray(Image.fromarray(x).resize((THUMB, THUMB), Image.BOX))
+def thumbnail(
+    x:np.ndarray, # uint8 (h, w, 3)
+) -> np.ndarray: # uint8 (THUMB, THUMB, 3)
+    "A picture, small"
+    return np.asarray(Image.fromarray(np.ascontiguousarray(x)).resize((THUMB, THUMB), Image.BOX))
 
 def save_store(
     folder:Path, # to write; what is there is removed
@@ -240,7 +245,7 @@ def save_store(
                 known.append(columns)
             else:
                 lost.append({'stamp': '', 'twin': '', **row, 'thumb': -1 if x is None else thumbs.n})
-                if x is not None: thumbs.add(_thumb(x))
+                if x is not None: thumbs.add(thumbnail(x))
     pd.DataFrame(kept.values(), columns=OURS).to_csv(folder/'manifest.csv', index=False)
     pd.DataFrame(known, [*kept]).to_csv(folder/'columns.csv', index_label='path', quoting=csv.QUOTE_ALL)
     pd.DataFrame(lost, columns=REJECTS).to_csv(folder/'rejects.csv', index=False)

@@ -25,8 +25,7 @@ from .commands import cli
 from .data import AvatarError, cut_out, mix_seed, normalize, to_uint8, whole_batch
 from .decoder import VQVAE, evaluating
 from .eval import load_model
-from .pictures import FITS, read_picture
-from .prepare import check_square
+from .pictures import FITS, check_square, read_picture
 from .sources import holds_pictures, open_source, read_file
 
 # %% ../nbs/09_tokens.ipynb #5fa7ac5c

@@ -14,7 +14,11 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from anime_vq_nb.data import GRID, AnimeDataModule, cores, demo_avatars, find_twins, prepare, sort_out
+from anime_vq_nb.data import AnimeDataModule, demo_avatars
+from anime_vq_nb.duplicates import find_twins
+from anime_vq_nb.pictures import GRID
+from anime_vq_nb.prepare import prepare, sort_out
+from anime_vq_nb.store import cores
 from anime_vq_nb.train import commit, hardware
 
 SIZE, BATCH, WORKERS = 256, 32, cores()
@@ -44,7 +48,7 @@ print(time.perf_counter() - t)
 """
 OURS = """
 import sys, time
-from anime_vq_nb.data import prepare
+from anime_vq_nb.prepare import prepare
 t = time.perf_counter()
 prepare(sys.argv[1], sys.argv[2], int(sys.argv[3]))
 print(time.perf_counter() - t)
@@ -108,7 +112,7 @@ def bench_epoch(tmp, n):
 # VmHWM, not getrusage: that would also count the process that started this one
 MEMORY = """
 import sys
-from anime_vq_nb.data import prepare
+from anime_vq_nb.prepare import prepare
 prepare(sys.argv[1], sys.argv[2], 64)
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
@@ -134,7 +138,7 @@ def bench_twins(n):
     g, rows = np.random.default_rng(0), []
     def records(bits, path):
         words = [[h.tobytes().hex() for h in np.packbits(b, axis=1)] for b in (bits, g.random((len(bits), 256)) < .5)]
-        return [dict(path=f"{path}{i}", home="work", width=9, height=9, sha256=f"{path}{i}", key=f"{path}{i}", phash=h, mirror=m, colour="80"*2*GRID**2) for i, (h, m) in enumerate(zip(*words))]
+        return [dict(path=f"{path}{i}", pixels_in="journal", width=9, height=9, sha256=f"{path}{i}", key=f"{path}{i}", phash=h, mirror=m, colour="80"*2*GRID**2) for i, (h, m) in enumerate(zip(*words))]
     alone, few = records(g.random((n, 256)) < .5, ""), g.random((n // 20, 256)) < .5
     family = [r for k in range(20) for r in records(few ^ (g.random(few.shape) < .02), f"{k}-")]
     for what, some in {"unrelated": alone, "families of twenty": family}.items():
