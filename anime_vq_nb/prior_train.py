@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['PRIORS', 'classes_of', 'TokenDataModule', 'TokenDataset', 'PriorModel', 'param_groups', 'picture_rows', 'Dreams',
-           'PriorRun', 'prior_callbacks', 'PriorCLI']
+           'PriorRun', 'prior_callbacks', 'PriorCLI', 'prior_summary', 'prior_fit_cli']
 
 # %% ../nbs/11_prior_train.ipynb #f7ddfc96
 import hashlib, json, math, shlex
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -25,16 +26,17 @@ from torch.utils.data import Dataset, Subset
 from torchvision.utils import make_grid
 
 from anime_vq_nb.data import (
-    AnimeDataModule, AvatarDataset, AvatarError, AvatarStore, TrainSampler, _StoreLoader, batches_together,
-    check_range, in_validation, only_one, shuffled, to_uint8,
+    AnimeDataModule, AvatarDataset, TrainSampler, _StoreLoader, batches_together, in_validation, shuffled, to_uint8,
 )
 from .eval import grid_side, load_model
 from .prior import ARPrior, MaskedPrior, Transformer
 from .splits import check_split, read_split, save_split
+from .store import AvatarError, AvatarStore, check_range, only_one
 from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
 from anime_vq_nb.train import (
     Averaging, BestCheckpoint, EarlyStop, FiniteSteps, KeepSplit, RunOptions, SaveOnStop, TrainCLI, add_help,
-    averaged, check_optimizer, fused, hardware, keep_split, log_figure, measure_weights, take_weights, warmup_cosine,
+    averaged, check_optimizer, fused, hardware, keep_split, log_figure, measure_weights, run_cli, take_weights,
+    warmup_cosine,
 )
 
 # %% ../nbs/11_prior_train.ipynb #9501d7c5
@@ -42,12 +44,15 @@ def classes_of(
     store:AvatarStore,
     label:str, # column that the pictures came with, or one of the manifest; '' for no classes
 ) -> tuple: # (names, ids): sorted names of the classes, and (n,) int64, the class of each picture, or None
-    "What a column of the manifest says. Raises `AvatarError` for a column that there is not, or that has gaps"
+    "What a column of the manifest says. Raises `AvatarError` for a column that is missing or has gaps"
     if not label: return [], None
     table = store.columns if label in store.columns else store.manifest
-    if label not in table: raise AvatarError(f"{store.path} has no column {label!r} in its manifest; there are {', '.join(store.manifest)}")
+    if label not in table:
+        columns = ', '.join(store.manifest)
+        raise AvatarError(f"{store.path} has no column {label!r} in its manifest; there are {columns}")
     said = table[label].astype(str)
-    if (gaps := said.str.strip() == '').any(): raise AvatarError(f"{gaps.sum()} pictures of {store.path} have no {label}; fill the column, or choose another")
+    gaps = (said.str.strip() == '').sum()
+    if gaps: raise AvatarError(f"{gaps} pictures of {store.path} have no {label}; fill the column, or choose another")
     number = int if said.str.isdecimal().all() else lambda n: 0
     names = sorted({*said}, key=lambda n: (number(n), n)) # numbers by their size
     return names, said.map({n: i for i,n in enumerate(names)}).to_numpy(np.int64)
@@ -73,7 +78,7 @@ class TokenDataModule(L.LightningDataModule):
         check_range(0, 1, flip=flip, crop=crop, val_frac=val_frac)
         tokenizer, data, root = str(tokenizer), str(data), str(root)
         self.save_hyperparameters()
-        self.model, self.opened = load_model(tokenizer, 'cpu'), None # each rank has its own place, which is not known yet
+        self.model, self.opened = load_model(tokenizer, 'cpu'), None # each rank has its own device, not yet known
         self.hash = tokenizer_hash(self.model)
         self.pictures = AnimeDataModule(data, self.model.size, val_frac=val_frac, seed=seed, n_demo=n_demo, root=root)
 
@@ -83,19 +88,22 @@ class TokenDataModule(L.LightningDataModule):
 # %% ../nbs/11_prior_train.ipynb #2595ef7c
 @patch
 def store(self:TokenDataModule) -> AvatarStore:
-    "The pictures; demo avatars are drawn where they are not there yet. Raises `AvatarError` for another size"
-    if self.opened is None:
-        self.pictures.prepare_data()
-        store = self.pictures.store()
-        if store.size != self.model.size: raise AvatarError(f"{store.path} holds pictures of {store.size}×{store.size}, the tokenizer takes {self.model.size}×{self.model.size}; prepare them with --size {self.model.size}")
-        self.opened = store
-    return self.opened
+    "The pictures; demo avatars are drawn where they are missing. Raises `AvatarError` for another size"
+    if self.opened is not None: return self.opened
+    self.pictures.prepare_data()
+    store, size = self.pictures.store(), self.model.size
+    if store.size != size:
+        raise AvatarError(f"{store.path} holds pictures of {store.size}×{store.size}, not {size}×{size}; "
+                          f"prepare them with --size {size}")
+    self.opened = store
+    return store
 
 @patch
 def facts(self:TokenDataModule) -> dict: # plain values
     "What a prior has to know: n_codes, side, n_classes, class_names, tokenizer_hash"
     names, _ = classes_of(self.store(), self.hparams.label)
-    return dict(n_codes=self.model.quantizer.n_codes, side=grid_side(self.model), n_classes=len(names), class_names=names, tokenizer_hash=self.hash)
+    return dict(n_codes=self.model.quantizer.n_codes, side=grid_side(self.model), tokenizer_hash=self.hash,
+                n_classes=len(names), class_names=names)
 
 @patch
 def parts(self:TokenDataModule) -> dict: # 'train' and 'val' → AvatarDataset, not augmented
@@ -103,7 +111,9 @@ def parts(self:TokenDataModule) -> dict: # 'train' and 'val' → AvatarDataset, 
     hp, store = self.hparams, self.store()
     check_split(read_split(hp.tokenizer), store, hp.val_frac, hp.seed, options='--data.')
     held = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
-    if held.all() or not held.any(): raise AvatarError(f"with val_frac {hp.val_frac}, {held.sum()} of {len(held)} pictures are held out; both parts need some")
+    if held.all() or not held.any():
+        share = f'{held.sum()} of {len(held)} pictures'
+        raise AvatarError(f"with val_frac {hp.val_frac}, {share} are held out; both parts need some")
     return dict(train=AvatarDataset(store, np.flatnonzero(~held)), val=AvatarDataset(store, np.flatnonzero(held)))
 
 # %% ../nbs/11_prior_train.ipynb #af163e21
@@ -114,45 +124,53 @@ def token_files(self:TokenDataModule,
     "Where the codes lie, or will lie"
     hp, store = self.hparams, self.store()
     _, ids = classes_of(store, hp.label)
-    what = {k: hp[k] for k in ('passes', 'flip', 'crop', 'val_frac', 'seed')} | dict(keys=[*store.manifest.key], pixels=store.info['checksums']['images.npy'], classes=None if ids is None else ids.tolist())
-    folder = Path(hp.root)/'tokens'/f'{self.hash}-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]}'
+    content = {k: hp[k] for k in ('passes', 'flip', 'crop', 'val_frac', 'seed')}
+    content |= dict(keys=[*store.manifest.key], pixels=store.info['checksums']['images.npy'],
+                    classes=None if ids is None else ids.tolist())
+    folder = Path(hp.root)/'tokens'/f'{self.hash}-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]}'
     return [folder/f'{split}-{i}.safetensors' for i in range(hp.passes if split == 'train' else 1)]
 
 @patch
 def prepare_data(self:TokenDataModule):
     "Tokenize what was not tokenized yet, on the GPU if there is one. Raises `AvatarError`"
     hp, parts = self.hparams, self.parts()
-    if hp.passes < 1: raise AvatarError(f"passes is {hp.passes}; it must be at least 1")
     _, ids = classes_of(self.store(), hp.label)
     views = dict(train=dict(flip=hp.flip, crop=hp.crop), val=dict(flip=0., crop=1.))
     todo = [(split, i, file) for split in parts for i,file in enumerate(self.token_files(split)) if not file.is_file()]
     model = self.model.to('cuda' if todo and torch.cuda.is_available() else 'cpu')
     for split,i,file in todo:
-        ds = parts[split]
         with only_one(file.parent, wait=True):
-            if not file.is_file(): save_tokens(file, *tokenize(model, ds, None if ids is None else ids[ds.idx], seed=hp.seed, first=i, **views[split]), self.hash)
+            if file.is_file(): continue # another process was faster
+            ds = parts[split]
+            labels = None if ids is None else ids[ds.idx]
+            save_tokens(file, *tokenize(model, ds, labels, seed=hp.seed, first=i, **views[split]), self.hash)
     self.model.cpu()
 
 # %% ../nbs/11_prior_train.ipynb #37ee69a4
 class TokenDataset(Dataset):
-    "Rows of codes with their classes; places count on through epochs, and each epoch is another view"
+    "Rows of codes with their classes; indices count on through epochs, and each epoch is another view"
     def __init__(self,
         views:list, # of Tokens, from load_tokens: the same pictures in the same order
     ):
-        self.codes, self.n = torch.from_numpy(np.concatenate([v.codes for v in views]).astype(np.int32)), len(views[0].codes)
-        self.labels = torch.from_numpy(np.concatenate([np.zeros(self.n, np.int64) if v.labels is None else v.labels for v in views]))
+        self.n = len(views[0].codes)
+        self.codes = torch.from_numpy(np.concatenate([v.codes for v in views]).astype(np.int32))
+        labels = [np.zeros(self.n, np.int64) if v.labels is None else v.labels for v in views]
+        self.labels = torch.from_numpy(np.concatenate(labels))
     def __len__(self): return self.n
     def __getitem__(self, i): return self.codes[i % len(self.codes)].long(), self.labels[i % len(self.codes)]
-    def __getitems__(self, places): # PyTorch's loader asks for whole batches
-        rows = torch.tensor([*places]) % len(self.codes)
+    def __getitems__(self, idx): # PyTorch's loader asks for whole batches
+        rows = torch.tensor([*idx]) % len(self.codes)
         return self.codes[rows].long(), self.labels[rows]
 
 def _token_loader(self, split):
     ds, (rank, n), hp, train = self.sets[split], self.ranks, self.hparams, split == 'train'
     kw = dict(batch_size=hp.batch_size, collate_fn=lambda batch: batch, drop_last=train)
-    if not train: ds = Subset(ds, shuffled(len(ds))) # so that the first batches are a fair sample of all
-    if train: kw['sampler'] = TrainSampler(len(ds), hp.batch_size, rank, n, hp.seed, self.batches_done, batches_together(self.trainer))
-    elif n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
+    if train:
+        together = batches_together(self.trainer)
+        kw['sampler'] = TrainSampler(len(ds), hp.batch_size, rank, n, hp.seed, self.batches_done, together)
+        return _StoreLoader(ds, **kw)
+    ds = Subset(ds, shuffled(len(ds))) # so that the first batches are a fair sample of all
+    if n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
     return _StoreLoader(ds, **kw)
 
 # %% ../nbs/11_prior_train.ipynb #d19401f5
@@ -163,8 +181,12 @@ def setup(self:TokenDataModule,
     "Read the codes; raises `AvatarError` for a batch that is too large, or more ranks than held-out pictures"
     parts, hp, n = self.parts(), self.hparams, self.ranks[1]
     self.sets = {split: TokenDataset([load_tokens(f, self.hash) for f in self.token_files(split)]) for split in parts}
-    if len(parts['train']) < hp.batch_size*n: raise AvatarError(f"batch_size is {hp.batch_size}, but only {len(parts['train'])} pictures are left to train on; set a smaller --data.batch_size, or give more pictures")
-    if len(parts['val']) < n: raise AvatarError(f"{len(parts['val'])} pictures are held out, fewer than the {n} processes; set a larger --data.val_frac")
+    train, val = len(parts['train']), len(parts['val'])
+    if train < hp.batch_size*n:
+        raise AvatarError(f"batch_size is {hp.batch_size}, but only {train} pictures are left to train on; "
+                          "set a smaller --data.batch_size, or give more pictures")
+    if val < n:
+        raise AvatarError(f"{val} pictures are held out, fewer than the {n} processes; set a larger --data.val_frac")
 
 @patch
 def batches_done(self:TokenDataModule) -> int:
@@ -173,7 +195,7 @@ def batches_done(self:TokenDataModule) -> int:
 
 @patch
 def train_dataloader(self:TokenDataModule):
-    "Shuffled, whole batches only; a run that is taken up goes on where it was"
+    "Shuffled, whole batches only; a resumed run goes on where it was"
     return _token_loader(self, 'train')
 
 @patch
@@ -189,7 +211,7 @@ class PriorModel(FiniteSteps):
     def __init__(self,
         facts:dict, # n_codes, side, n_classes, class_names, tokenizer_hash
         kind:str='masked', # 'masked', or 'ar' (autoregressive)
-        dim:int=384, # numbers at each position
+        dim:int=384, # features at each position
         depth:int=8, # blocks
         heads:int=6, # attention heads a block
         dropout:float=.1, # in training
@@ -197,7 +219,7 @@ class PriorModel(FiniteSteps):
         drop_token:float=.1, # part of the codes that the autoregressive prior reads as random ones
         drop_label:float=.1, # part of the pictures that learn without their class
         draws:int=8, # sets of masked tokens a picture, in validation of the masked prior
-        optimizer:str='adamw', # 'adamw', or 'muon' for the matrices of the blocks, whose learning rate is then 1e-3 to 5e-3
+        optimizer:str='adamw', # 'adamw', or 'muon' for the matrices of the blocks, with a learning rate of 1e-3 to 5e-3
         lr:float=3e-4, # learning rate after the warm-up
         lr_end:float=1e-6, # at the end
         warmup:int=1000, # steps
@@ -207,7 +229,8 @@ class PriorModel(FiniteSteps):
     ):
         super().__init__()
         if kind not in PRIORS: raise AvatarError(f"kind is {kind!r}; it can be {' or '.join(map(repr, PRIORS))}")
-        if optimizer not in ('adamw', 'muon'): raise AvatarError(f"optimizer is {optimizer!r}; it can be 'adamw' or 'muon'")
+        if optimizer not in ('adamw', 'muon'):
+            raise AvatarError(f"optimizer is {optimizer!r}; it can be 'adamw' or 'muon'")
         check_optimizer(lr, betas)
         check_range(0, lr_end=lr_end, warmup=warmup, weight_decay=weight_decay)
         check_range(1, draws=draws)
@@ -215,7 +238,7 @@ class PriorModel(FiniteSteps):
             if not 0 <= v < 1: raise AvatarError(f"{k} is {v}; it goes from 0 to below 1")
         self.save_hyperparameters()
         self.model = PRIORS[kind](dim=dim, depth=depth, heads=heads, dropout=dropout, **facts)
-        self.how = dict(smoothing=smoothing) if kind == 'masked' else dict(drop_token=drop_token)
+        self.regularisation = dict(smoothing=smoothing) if kind == 'masked' else dict(drop_token=drop_token)
 
 # %% ../nbs/11_prior_train.ipynb #53f78418
 @patch
@@ -223,10 +246,11 @@ def training_step(self:PriorModel, batch, batch_idx):
     "The loss, in nats a token"
     codes, labels = batch
     self.keep(self.model.buffers())
-    seed = self.draw_seed('prior', self.trainer.fit_loop.epoch_loop.batch_progress.total.processed, self.global_rank)
+    done = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+    seed = self.draw_seed('prior', done, self.global_rank)
     torch.manual_seed(seed) # for dropout
-    gen = torch.Generator().manual_seed(seed)
-    loss = self.model.loss(codes, labels if self.model.n_classes else None, gen, drop_label=self.hparams.drop_label, **self.how)
+    gen, labels = torch.Generator().manual_seed(seed), labels if self.model.n_classes else None
+    loss = self.model.loss(codes, labels, gen, drop_label=self.hparams.drop_label, **self.regularisation)
     self.watch(codes, loss)
     self.log('train/loss', loss.detach(), prog_bar=True)
     return loss
@@ -236,14 +260,17 @@ def validation_step(self:PriorModel, batch, batch_idx):
     "Bits a token; always the same sets of masked tokens"
     codes, labels = batch
     kw = dict(draws=self.hparams.draws, seed=batch_idx) if self.hparams.kind == 'masked' else {}
-    self.log('val/nll', self.model.nll(codes, labels if self.model.n_classes else None, **kw).mean(), batch_size=len(codes), prog_bar=True, sync_dist=True)
+    nll = self.model.nll(codes, labels if self.model.n_classes else None, **kw).mean()
+    self.log('val/nll', nll, batch_size=len(codes), prog_bar=True, sync_dist=True)
 
 # %% ../nbs/11_prior_train.ipynb #cef479de
 @patch
 def on_load_checkpoint(self:PriorModel, ckpt:dict):
     "As in training; refuses the checkpoint of a prior over other codes, with `AvatarError`"
     was, now = (f['tokenizer_hash'] for f in (ckpt['hyper_parameters']['facts'], self.hparams.facts))
-    if was != now: raise AvatarError(f"the checkpoint is of a prior over the codes of another tokenizer ({was}) than this one ({now}); give the tokenizer that it was trained with: --data.tokenizer")
+    if was != now:
+        raise AvatarError(f"the checkpoint's prior learned codes of another tokenizer ({was}) than this one ({now}); "
+                          "give the tokenizer that it was trained with: --data.tokenizer")
     FiniteSteps.on_load_checkpoint(self, ckpt)
 
 # %% ../nbs/11_prior_train.ipynb #400d2f8c
@@ -252,17 +279,20 @@ def param_groups(
     weight_decay:float, # of matrices
 ) -> list: # of dicts: matrices of the blocks, the last layer's, and the rest, which does not decay
     "Parameters as optimizers take them"
-    blocks = [p for p in net.blocks.parameters() if p.ndim == 2]
-    known = {id(p) for p in [*blocks, net.head.weight]}
+    blocks, head = [p for p in net.blocks.parameters() if p.ndim == 2], [net.head.weight]
+    known = {id(p) for p in blocks + head}
     rest = [p for p in net.parameters() if id(p) not in known]
-    return [dict(params=blocks, weight_decay=weight_decay), dict(params=[net.head.weight], weight_decay=weight_decay, use_fallback=True), dict(params=rest, weight_decay=0., use_fallback=True)]
+    return [dict(params=blocks, weight_decay=weight_decay),
+            dict(params=head, weight_decay=weight_decay, use_fallback=True),
+            dict(params=rest, weight_decay=0., use_fallback=True)]
 
 @patch
 def configure_optimizers(self:PriorModel):
     "AdamW, or timm's Muon, which falls back to AdamW where a group says so"
     hp, total = self.hparams, self.trainer.estimated_stepping_batches
     groups, kw = param_groups(self.model.net, hp.weight_decay), dict(lr=hp.lr, betas=tuple(hp.betas))
-    opt = Muon(groups, nesterov=True, **kw) if hp.optimizer == 'muon' else fused(torch.optim.AdamW, groups, self.device, **kw)
+    muon = hp.optimizer == 'muon'
+    opt = Muon(groups, nesterov=True, **kw) if muon else fused(torch.optim.AdamW, groups, self.device, **kw)
     rate = lambda step: warmup_cosine(step, total, hp.warmup, hp.lr, 0., hp.lr_end)/hp.lr
     return [opt], [dict(scheduler=LambdaLR(opt, rate), interval='step')]
 
@@ -272,9 +302,11 @@ def picture_rows(
     caption:str,
     path=None, # also write a PNG there
     width:int=8, # pictures in a row
+    scale:float=.95, # inches a picture
 ) -> plt.Figure:
     "Pictures in rows under one caption"
-    fig, ax = plt.subplots(figsize=(.95*width, .95*-(-len(x)//width) + .3), layout='constrained', dpi=90)
+    size = scale*width, scale*-(-len(x)//width) + .3
+    fig, ax = plt.subplots(figsize=size, layout='constrained', dpi=90)
     ax.imshow(make_grid(to_uint8(x), width, 2, pad_value=255).permute(1, 2, 0))
     ax.set_title(caption, fontsize=9, loc='left', pad=3)
     ax.axis('off')
@@ -300,15 +332,17 @@ class Dreams(Callback):
 class PriorRun(RunOptions):
     "Where a run writes, and how often"
     def __init__(self,
-        out:str='runs', # folder of all runs; each gets a numbered folder out/name/0, 1, …; one that is resumed goes on in its own
+        out:str='runs', # folder of all runs; each gets a folder out/name/0, 1, …; a resumed one goes on in its own
         name:str='prior', # name of the experiment
         ckpt_every:int=10_000, # steps between periodic checkpoints, all kept
         samples_every:int=500, # steps between samples in the logs
         average:float=.999, # decay of the moving average of the weights, which is what is validated and saved; 0: none
         patience:int=20, # end when val/nll has not fallen for so many validations; 0: never
     ):
-        if not 0 <= average < 1: raise AvatarError(f"average is {average}; it is a decay, so from 0 to below 1; 0.999 is usual")
-        if min(ckpt_every, samples_every) < 1 or patience < 0: raise AvatarError(f"ckpt_every is {ckpt_every}, samples_every is {samples_every}, patience is {patience}; the first two are at least 1, patience at least 0")
+        if not 0 <= average < 1:
+            raise AvatarError(f"average is {average}; it is a decay, so from 0 to below 1; 0.999 is usual")
+        check_range(1, ckpt_every=ckpt_every, samples_every=samples_every)
+        check_range(0, patience=patience)
         self.__dict__.update({k: v for k,v in locals().items() if k != 'self'})
 
 def prior_callbacks(
@@ -318,8 +352,10 @@ def prior_callbacks(
 ) -> list: # of Lightning callbacks
     "Checkpoints, samples, learning rate, averaging, early stopping"
     ckpts = folder/'checkpoints'
-    every = ModelCheckpoint(ckpts, 'step-{step:06d}', every_n_train_steps=run.ckpt_every, save_top_k=-1, auto_insert_metric_name=False)
-    cbs = [BestCheckpoint(ckpts, 'val/nll'), every, Dreams(run.samples_every), LearningRateMonitor('step'), SaveOnStop(ckpts, argv, 'anime_vq_prior'), KeepSplit(folder)]
+    every = ModelCheckpoint(ckpts, 'step-{step:06d}', every_n_train_steps=run.ckpt_every, save_top_k=-1,
+                            auto_insert_metric_name=False)
+    cbs = [BestCheckpoint(ckpts, 'val/nll'), every, Dreams(run.samples_every), LearningRateMonitor('step'),
+           SaveOnStop(ckpts, argv, 'anime_vq_prior'), KeepSplit(folder)]
     if run.average: cbs.append(Averaging(run.average))
     if run.patience: cbs.append(EarlyStop('val/nll', patience=run.patience))
     return cbs
@@ -341,28 +377,61 @@ class PriorCLI(TrainCLI):
 
 # %% ../nbs/11_prior_train.ipynb #641f775c
 @patch
+def make_record(self:PriorCLI,
+    weights:str, # which: 'best-nll', 'average' or 'last'
+    step:int, # that they are of
+    metrics:dict, # of these weights
+) -> dict: # plain values, for record.json
+    "How a prior was made, and what it can do"
+    trainer, dm, prior = self.trainer, self.trainer.datamodule, self.model.model
+    hp, sizes = dm.hparams, {k: len(v) for k,v in dm.sets.items()}
+    minutes = next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes()
+    seen = check_split(read_split(hp.tokenizer), dm.store(), hp.val_frac, hp.seed) # of the held-out pictures
+    data = dict(store=str(dm.store().path), size=dm.model.size, train=sizes['train'], held_out=sizes['val'],
+                **{k: hp[k] for k in ('passes', 'val_frac', 'seed', 'label')}, tokenizer_trained_on=seen)
+    return dict(command='anime_vq_prior ' + shlex.join(self.argv), commit=self.code,
+                date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(), torch=torch.__version__,
+                data=data, tokenizer=dm.hash, kind=self.model.hparams.kind, n_codes=prior.n_codes,
+                parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step,
+                weights=weights, step=step, minutes=round(minutes, 1), metrics=metrics)
+
+# %% ../nbs/11_prior_train.ipynb #a65f97b1
+def prior_summary(
+    record:dict, # of make_record
+) -> str: # two lines
+    "What a run has come to"
+    data, seen = record['data'], record['data']['tokenizer_trained_on']
+    known = f", {seen} of which the tokenizer was trained on" if seen else ''
+    bound, uniform = ' at most' if record['kind'] == 'masked' else '', math.log2(record['n_codes'])
+    return (f"{record['weights']} of step {record['step']}, on {data['held_out']} held-out pictures{known}\n"
+            f"  {record['metrics']['val/nll']:.3f} bits a token{bound}; {uniform:.0f} for a uniform guess")
+
+@patch
 def after_fit(self:PriorCLI):
-    "Measure and save the best weights with their tokenizer, dream, and say where things lie"
+    "Measure and save the best weights with their tokenizer, sample, and say where things lie"
     trainer, module, folder = self.trainer, self.model, self.folder
     if trainer.fast_dev_run: return
     file, weights, step = take_weights(trainer, module, folder, 'val/nll')
     metrics = measure_weights(trainer, module)
     if not trainer.is_global_zero: return
-    dm, prior = trainer.datamodule, module.model.eval()
-    prior.save_pretrained(folder/'pretrained')
-    dm.model.save_pretrained(folder/'pretrained'/'tokenizer')
-    sizes = {k: len(v) for k,v in dm.sets.items()}
-    record = dict(command='anime_vq_prior ' + shlex.join(self.argv), commit=self.code, date=datetime.now(timezone.utc).date().isoformat(), hardware=hardware(), torch=torch.__version__,
-                  data=dict(store=str(dm.store().path), size=dm.model.size, train=sizes['train'], held_out=sizes['val'], **{k: dm.hparams[k] for k in ('passes', 'val_frac', 'seed', 'label')}),
-                  tokenizer=dm.hash, kind=module.hparams.kind, parameters=sum(p.numel() for p in prior.parameters()), steps=trainer.global_step, weights=weights, step=step,
-                  minutes=round(next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes(), 1), n_codes=prior.n_codes, metrics=metrics)
+    dm, prior, saved = trainer.datamodule, module.model.eval(), folder/'pretrained'
+    prior.save_pretrained(saved)
+    dm.model.save_pretrained(saved/'tokenizer')
+    record = self.make_record(weights, step, metrics)
     keep_split(folder, record)
-    save_split(folder/'pretrained'/'tokenizer', was := read_split(dm.hparams.tokenizer))
-    record['data']['tokenizer_trained_on'] = check_split(was, dm.store(), dm.hparams.val_frac, dm.hparams.seed) # of the held-out pictures
+    save_split(saved/'tokenizer', read_split(dm.hparams.tokenizer))
     (folder/'record.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
-    known = f", {n} of which the tokenizer was trained on" if (n := record['data']['tokenizer_trained_on']) else ''
     labels = torch.arange(32) % prior.n_classes if prior.n_classes else None
-    plt.close(picture_rows(decode_codes(dm.model, prior.sample(32, labels=labels)), f'{step} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
-    print(f"\n{weights} of step {step}, on {sizes['val']} held-out pictures{known}\n  {metrics['val/nll']:.3f} bits a token{' at most' if module.hparams.kind == 'masked' else ''}; {math.log2(prior.n_codes):.0f} for one who knows nothing\n")
-    lies = dict(look=folder/'samples.png', use=folder/'pretrained', checkpoint=folder/'checkpoints'/file.name, record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
-    print('\n'.join(f'  {k:12}{v}' for k,v in lies.items()))
+    samples = decode_codes(dm.model, prior.sample(32, labels=labels))
+    plt.close(picture_rows(samples, f'{step} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
+    paths = dict(look=folder/'samples.png', use=saved, checkpoint=folder/'checkpoints'/file.name,
+                 record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
+    print(f'\n{prior_summary(record)}\n\n' + '\n'.join(f'  {k:12}{v}' for k,v in paths.items()))
+
+# %% ../nbs/11_prior_train.ipynb #94627e62
+def prior_fit_cli(
+    argv:list=None, # arguments; those of the process by default
+):
+    "Train or validate a prior by command; `anime_vq_prior` calls it. Errors are one line on stderr and exit code 1"
+    about = 'Train a prior over the codes of a tokenizer; to judge it: anime_vq_prior eval --help'
+    run_cli('anime_vq_prior', lambda argv: partial(PriorCLI, PriorModel, TokenDataModule), argv, about)
