@@ -22,7 +22,7 @@ def gpt2(n_codes, side, dim, depth, heads):
     return GPT2LMHeadModel(GPT2Config(vocab_size=n_codes + 1, n_positions=side*side + 1, n_embd=dim, n_layer=depth, n_head=heads, bos_token_id=n_codes, eos_token_id=None))
 
 
-def rivals(size, device, dtype):
+def competitors(size, device, dtype):
     "name → function from a number of pictures to their codes"
     peer = gpt2(**size).eval().to(device, dtype)
     ar, masked = (kind(**size).eval().to(device, dtype) for kind in (ARPrior, MaskedPrior))
@@ -63,7 +63,7 @@ def main():
     rows = []
     for dtype, n in [(d, n) for d in dtypes for n in batches]:
         torch.manual_seed(0)
-        ways, sizes, length = rivals(size, device, dtype)
+        ways, sizes, length = competitors(size, device, dtype)
         precision = str(dtype).split(".")[1]
         here = {name: f for name, f in ways.items() if n <= 2 or cuda or "without" not in name}  # minutes, on a CPU
         for f in here.values(): assert f(n).shape.numel() == n*length  # also warms up
