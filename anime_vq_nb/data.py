@@ -120,6 +120,18 @@ def _drawn(n, size, seed):
         lost = {} if twin == row['path'] else dict(reason='exact duplicate', detail=f'of {twin}', twin=twin)
         yield row | lost, credit, x
 
+def _old_demo(path): # avatars of an older version may be drawn again; other pictures are somebody's
+    if not outdated(path): return False
+    try: stamps = pd.read_csv(path/'manifest.csv', usecols=['stamp'], dtype=str, na_filter=False).stamp
+    except (OSError, ValueError): return False
+    return stamps.str.startswith('demo:').all()
+
+def _same_demo(store, n, size, seed):
+    if {*store.manifest.stamp} == {f'demo:{seed}:{size}'} and len(store) + len(store.rejects) == n: return store
+    what = f"{n} avatars of {size}×{size} with seed {seed}"
+    raise AvatarError(f"{store.path} holds other pictures than {what}; give another folder")
+
+# %% ../nbs/00_data.ipynb #e00a0001
 def demo_store(
     path, # folder of the store; one with the same avatars is opened, one of an older version drawn again
     n:int=64, # avatars to draw; those that look exactly like an earlier one are left out
@@ -131,9 +143,9 @@ def demo_store(
     check_range(1, n=n)
     check_seed(seed)
     path = Path(path)
-    if path.exists() and not outdated(path): return _same_demo(AvatarStore(path), n, size, seed)
+    if path.exists() and not _old_demo(path): return _same_demo(AvatarStore(path), n, size, seed)
     with only_one(path, wait=True):
-        if path.exists() and not outdated(path): return _same_demo(AvatarStore(path), n, size, seed)
+        if path.exists() and not _old_demo(path): return _same_demo(AvatarStore(path), n, size, seed)
         part = path.with_name(f'.{path.name}.part') # the next call empties it
         try: save_store(part, _drawn(n, size, seed), dict(size=size))
         except BaseException:
@@ -142,11 +154,6 @@ def demo_store(
         shutil.rmtree(path, ignore_errors=True) # of an older version
         part.rename(path)
     return AvatarStore(path)
-
-def _same_demo(store, n, size, seed):
-    if {*store.manifest.stamp} == {f'demo:{seed}:{size}'} and len(store) + len(store.rejects) == n: return store
-    what = f"{n} avatars of {size}×{size} with seed {seed}"
-    raise AvatarError(f"{store.path} holds other pictures than {what}; give another folder")
 
 # %% ../nbs/00_data.ipynb #498da0b6
 def in_validation(

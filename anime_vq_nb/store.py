@@ -93,6 +93,7 @@ def no_store(
     then = f"; then give {option}NEW_STORE" if pictures else ''
     return AvatarError(f"{path} is not a prepared store; make one with: {command}{then}")
 
+# %% ../nbs/16_store.ipynb #e16a0003
 def read_info(
     path:Path, # folder of a store
 ) -> dict: # version, n, options, other, checksums
@@ -110,6 +111,7 @@ def read_info(
     raise AvatarError(f"{what}, whose split depends on the size of its pictures; renew it with the command that made "
                       f"it: anime_vq_prepare WHERE_THEY_ARE {path}{options}")
 
+# %% ../nbs/16_store.ipynb #e16a0004
 def outdated(
     path:Path, # perhaps a store
 ) -> bool:
@@ -122,7 +124,23 @@ OURS = 'path width height format sha256 phash mirror colour file stamp key'.spli
 REJECTS = 'path reason detail stamp twin thumb'.split() # columns of rejects.csv
 THUMB = 64 # side of the small pictures that are kept of rejected files
 
-class AvatarStore(Dataset):
+class _Tables:
+    "What lies beside the pixels, read when it is first asked for"
+    def _table(self, name, **kw): return pd.read_csv(self.path/name, dtype=str, na_filter=False, **kw)
+    @cached_property
+    def columns(self) -> pd.DataFrame: # what the source knew of each picture, all text
+        names, *rows = self._table('columns.csv', header=None).iloc[:,1:].values.tolist()
+        return pd.DataFrame(rows, range(len(rows)), names)
+    @cached_property
+    def manifest(self) -> pd.DataFrame: # a row for each picture; columns that don't have one of our names stand last
+        ours = self._table('manifest.csv').astype(dict(width=int, height=int))
+        return pd.concat([ours, self.columns[[c for c in self.columns if c not in OURS]]], axis=1)
+    @cached_property
+    def rejects(self) -> pd.DataFrame: # a row for each file that was left out
+        return self._table('rejects.csv').astype(dict(thumb=int))
+
+# %% ../nbs/16_store.ipynb #e16a0002
+class AvatarStore(_Tables, Dataset):
     "Pictures on disk, memory-mapped; raises `AvatarError` where `path` is not a store, or a damaged one"
     def __init__(self,
         path, # folder that prepare or demo_store wrote
@@ -147,19 +165,6 @@ class AvatarStore(Dataset):
     def __getitem__(self, i) -> Tensor: # uint8 (3, size, size)
         return torch.from_numpy(self.images[i].copy()).permute(2, 0, 1)
 
-    def _table(self, name, **kw): return pd.read_csv(self.path/name, dtype=str, na_filter=False, **kw)
-    @cached_property
-    def columns(self) -> pd.DataFrame: # what the source knew of each picture, all text
-        names, *rows = self._table('columns.csv', header=None).iloc[:,1:].values.tolist()
-        return pd.DataFrame(rows, range(len(rows)), names)
-    @cached_property
-    def manifest(self) -> pd.DataFrame: # a row for each picture; columns that don't have one of our names stand last
-        ours = self._table('manifest.csv').astype(dict(width=int, height=int))
-        return pd.concat([ours, self.columns[[c for c in self.columns if c not in OURS]]], axis=1)
-    @cached_property
-    def rejects(self) -> pd.DataFrame: # a row for each file that was left out
-        return self._table('rejects.csv').astype(dict(thumb=int))
-
     def __repr__(self):
         return f"{self.path}: {len(self)} pictures of {self.size}×{self.size}, {len(self.rejects)} files rejected"
     def __str__(self):
@@ -180,6 +185,7 @@ def stamps(self:AvatarStore) -> str: # JSON: name → [size, time], or null wher
     there = [self.path/f for f in ('info.json', *self.info['checksums'])]
     return json.dumps({f.name: [f.stat().st_size, f.stat().st_mtime_ns] if f.is_file() else None for f in there})
 
+# %% ../nbs/16_store.ipynb #e16a0005
 @patch
 def remember(self:AvatarStore,
     stamps:str='', # of the files that were compared; by default, those of now
@@ -221,11 +227,18 @@ class _ArrayFile:
             self.file.flush()
             os.fsync(self.file.fileno())
 
+# %% ../nbs/16_store.ipynb #e16a0006
 def thumbnail(
     x:np.ndarray, # uint8 (h, w, 3)
 ) -> np.ndarray: # uint8 (THUMB, THUMB, 3)
     "A picture, small"
     return np.asarray(Image.fromarray(np.ascontiguousarray(x)).resize((THUMB, THUMB), Image.BOX))
+
+# %% ../nbs/16_store.ipynb #e16a0007
+def _write_tables(folder, kept, known, lost):
+    pd.DataFrame(kept.values(), columns=OURS).to_csv(folder/'manifest.csv', index=False)
+    pd.DataFrame(known, [*kept]).to_csv(folder/'columns.csv', index_label='path', quoting=csv.QUOTE_ALL)
+    pd.DataFrame(lost, columns=REJECTS).to_csv(folder/'rejects.csv', index=False)
 
 def save_store(
     folder:Path, # to write; what is there is removed
@@ -246,9 +259,7 @@ def save_store(
             else:
                 lost.append({'stamp': '', 'twin': '', **row, 'thumb': -1 if x is None else thumbs.n})
                 if x is not None: thumbs.add(thumbnail(x))
-    pd.DataFrame(kept.values(), columns=OURS).to_csv(folder/'manifest.csv', index=False)
-    pd.DataFrame(known, [*kept]).to_csv(folder/'columns.csv', index_label='path', quoting=csv.QUOTE_ALL)
-    pd.DataFrame(lost, columns=REJECTS).to_csv(folder/'rejects.csv', index=False)
+    _write_tables(folder, kept, known, lost)
     sums = {f: checksums(folder/f) for f in 'images.npy manifest.csv columns.csv rejects.csv rejects.npy'.split()}
     info = dict(version=VERSION, n=len(kept), options=options, other=other, checksums=sums)
     (folder/'info.json').write_text(json.dumps(info, indent=1), encoding='utf-8')
