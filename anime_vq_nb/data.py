@@ -9,7 +9,7 @@ __all__ = ['STYLES', 'BACKGROUNDS', 'LUMA', 'demo_style', 'demo_avatar', 'normal
 
 # %% ../nbs/00_data.ipynb #d30ad121
 import hashlib, io, json, shutil
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -38,14 +38,18 @@ from anime_vq_nb.store import (
 STYLES = 'adventurer lorelei open-peeps notionists big-smile micah toon-head personas'.split() # CC0 or CC BY
 BACKGROUNDS = 'b6e3f4 c0aede d1d4f9 ffd5dc ffdfbf'.split() # DiceBear's own pastel colours
 
+@cache # to check a style's definition takes longer than to draw twenty faces
+def _style(name):
+    spec = json.loads((files('dicebear_styles')/f'{name}.json').read_text(encoding='utf-8'))
+    return Style(spec), spec['meta']
+
 def demo_style(
     name:str, # one of STYLES, or any other style of the package dicebear-styles
 ) -> tuple: # (style, credit): a dicebear.Style, and a dict with style, license, license_url, creator, source
     "Read a drawing style and whom to credit for it"
-    spec = json.loads((files('dicebear_styles')/f'{name}.json').read_text(encoding='utf-8'))
-    m = spec['meta']
-    return Style(spec), dict(style=name, license=m['license']['name'], license_url=m['license']['url'],
-                             creator=m['creator']['name'], source=m['source']['url'])
+    style, m = _style(name)
+    return style, dict(style=name, license=m['license']['name'], license_url=m['license']['url'],
+                       creator=m['creator']['name'], source=m['source']['url'])
 
 def demo_avatar(
     style:Style, # drawing style, from demo_style
