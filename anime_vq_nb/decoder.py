@@ -22,9 +22,9 @@ from huggingface_hub import PyTorchModelHubMixin
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from .data import AvatarError, check_range
 from .encoder import Encoder, cost_table, level_sides, make_act, make_blocks, make_norm
 from .quantizer_ema import check_float32, make_quantizer
+from .store import AvatarError, check_range
 
 # %% ../nbs/03_decoder.ipynb #dad7e77a
 class Upsample(nn.Module):

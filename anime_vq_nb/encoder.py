@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .data import AvatarError
+from .store import AvatarError
 
 # %% ../nbs/01_encoder.ipynb #3289777a
 class GroupNorm(nn.GroupNorm):

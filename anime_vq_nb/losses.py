@@ -23,10 +23,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torchmetrics.functional.image import peak_signal_noise_ratio
 from torchvision.models import VGG16_Weights
 
-from .data import AvatarError
 from .encoder import make_norm
 from .quantizer_ema import VQOutput
-from .store import way_out
+from .store import AvatarError, way_out
 
 # %% ../nbs/04_losses.ipynb #4c3ce071
 def reconstruction_loss(

@@ -12,8 +12,8 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from .data import AvatarError
 from .quantizer_ema import VQOutput, check_float32, histogram, perplexity, projections
+from .store import AvatarError
 
 # %% ../nbs/15_public.ipynb #df7b7529
 def foreign_class(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from tqdm.auto import tqdm
 
-from .data import AvatarError
+from .store import AvatarError
 
 # %% ../nbs/02_quantizer_ema.ipynb #f7eac80f
 def nearest_code(
