@@ -40,7 +40,7 @@ from .losses import PSNR_MOST, PerceptualLoss
 from .quantizer_ema import plot_usage
 from .splits import check_split, read_split
 from .store import way_out
-from .train import git_commit, hardware
+from .runs import git_commit, hardware
 
 # %% ../nbs/08_compare.ipynb #680522a3
 QUALITIES = dict(JPEG=(1, 95), WebP=(0, 100))

@@ -33,7 +33,7 @@ from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage
 from .splits import split_of
 from .store import way_out
-from .train import read_checkpoint
+from .runs import read_checkpoint
 
 # %% ../nbs/06_eval.ipynb #39fc5921
 def load_checkpoint(
