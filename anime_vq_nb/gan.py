@@ -20,17 +20,29 @@ from .train import VQVAEModel, check_optimizer, fused, load_phase1
 # %% ../nbs/07_gan.ipynb #b3fc4538
 def check_gan(o):
     "Raises `AvatarError` for options of phase 2 that make no sense together"
-    if o['gan'] not in GAN_LOSSES: raise AvatarError(f"gan is {o['gan']!r}; it can be {' or '.join(map(repr, GAN_LOSSES))}")
-    if o['w_gan'] <= 0: raise AvatarError("w_gan is 0, and without an adversary phase 2 is phase 1; leave out run.model")
-    if o['gan_alone'] > o['gan_start']: raise AvatarError(f"gan_alone is {o['gan_alone']}, but the generator listens from step {o['gan_start']} (gan_start); the discriminator cannot learn alone for longer")
-    if o['w_r1'] and o['d_norm'] == 'batch': raise AvatarError("w_r1 wants each picture's own gradient, which d_norm 'batch' mixes; take d_norm 'group', or w_r1 0")
-    if o['init_from'] and o.get('kmeans_images'): raise AvatarError("init_from brings trained codes, and kmeans_images would overwrite them; set kmeans_images to 0")
-    with torch.no_grad(): Discriminator(1, o['d_layers'])(diff_augment(torch.zeros(1, 3, (s := o.get('size', 256)), s), tuple(o['diffaug']))) # now, not when the adversary's time comes
-    if o['accumulate'] < 1: raise AvatarError(f"accumulate is {o['accumulate']}; it is a number of batches, at least 1")
+    if o['gan'] not in GAN_LOSSES:
+        raise AvatarError(f"gan is {o['gan']!r}; it can be {' or '.join(map(repr, GAN_LOSSES))}")
+    if o['w_gan'] <= 0:
+        raise AvatarError("w_gan is 0, and without an adversary phase 2 is phase 1; leave out run.model")
+    if o['gan_alone'] > o['gan_start']:
+        listens = f"the generator listens from step {o['gan_start']} (gan_start)"
+        advice = 'the discriminator cannot learn alone for longer'
+        raise AvatarError(f"gan_alone is {o['gan_alone']}, but {listens}; {advice}")
+    if o['w_r1'] and o['d_norm'] == 'batch':
+        advice = "take d_norm 'group', or w_r1 0"
+        raise AvatarError(f"w_r1 wants each picture's own gradient, which d_norm 'batch' mixes; {advice}")
+    if o['init_from'] and o.get('kmeans_images'):
+        advice = 'set kmeans_images to 0'
+        raise AvatarError(f"init_from brings trained codes, and kmeans_images would overwrite them; {advice}")
+    blank = torch.zeros(1, 3, *[o.get('size', 256)]*2)
+    with torch.no_grad(): # now, not when the adversary's time comes
+        Discriminator(1, o['d_layers'])(diff_augment(blank, tuple(o['diffaug'])))
+    if o['accumulate'] < 1:
+        raise AvatarError(f"accumulate is {o['accumulate']}; it is a number of batches, at least 1")
 
 # %% ../nbs/07_gan.ipynb #1c54860e
 class VQGANModel(VQVAEModel):
-    "Phase 2: a `VQVAEModel` with a discriminator. Clips and accumulates by itself; `iteration` counts steps. Raises `AvatarError`"
+    "A `VQVAEModel` with a discriminator, which clips and accumulates by itself. Raises `AvatarError`"
     def __init__(self,
         init_from:str=None, # checkpoint of phase 1, or a folder of save_pretrained, to start from
         gan:str='hinge', # adversarial loss: 'hinge' or 'nonsat' (non-saturating)
@@ -38,7 +50,7 @@ class VQGANModel(VQVAEModel):
         gan_start:int=20_000, # step from which the generator listens
         gan_ramp:int=20_000, # steps until its weight is w_gan
         gan_alone:int=2000, # steps before gan_start in which the discriminator learns alone
-        adaptive:bool=False, # weight the adversarial loss by the ratio of gradients at the last layer, too (VQGAN, eq. 7)
+        adaptive:bool=False, # weight it by the ratio of gradients at the last layer, too (VQGAN, eq. 7)
         lr_d:float=2e-4, # learning rate of the discriminator after the warm-up; it follows the same schedule as lr
         betas_d:tuple[float, float]=(.5, .99), # of its Adam; or (0.9, 0.99)
         w_r1:float=0., # weight of the R1 gradient penalty
@@ -55,7 +67,8 @@ class VQGANModel(VQVAEModel):
     ):
         check_gan({**locals(), **vqvae})
         check_optimizer(lr_d, betas_d, 'lr_d')
-        check_range(0, gan_start=gan_start, gan_ramp=gan_ramp, gan_alone=gan_alone, w_r1=w_r1, w_lecam=w_lecam, clip=clip)
+        check_range(0, gan_start=gan_start, gan_ramp=gan_ramp, gan_alone=gan_alone)
+        check_range(0, w_r1=w_r1, w_lecam=w_lecam, clip=clip)
         check_range(1, r1_every=r1_every, d_ch=d_ch, d_layers=d_layers)
         super().__init__(**vqvae)
         self.save_hyperparameters()
@@ -64,13 +77,15 @@ class VQGANModel(VQVAEModel):
         self.lecam = LeCAM()
         if init_from: load_phase1(self.model, init_from)
 
-    export_by, accumulate_option = None, '--model.accumulate' # the adversary worsens every distance, so no best validation
+    export_by = None # the adversary worsens every distance, so the best validation would be one before its time
+    accumulate_option = '--model.accumulate'
 
     def trainer_options(self, cfg):
         if cfg.gradient_clip_val:
             raise AvatarError("phase 2 clips by itself: set --model.clip, and --trainer.gradient_clip_val null")
         if cfg.accumulate_grad_batches > 1:
-            raise AvatarError("phase 2 accumulates by itself: set --model.accumulate, and --trainer.accumulate_grad_batches 1")
+            advice = 'set --model.accumulate, and --trainer.accumulate_grad_batches 1'
+            raise AvatarError(f"phase 2 accumulates by itself: {advice}")
         several = cfg.num_nodes > 1 or cfg.devices not in ('auto', '1', 1) or torch.cuda.device_count() > 1
         if cfg.strategy != 'auto' or not several: return {}
         return dict(strategy='ddp_find_unused_parameters_true') # each optimizer's step uses a part of the parameters
@@ -78,11 +93,12 @@ class VQGANModel(VQVAEModel):
     def configure_optimizers(self):
         (opt,), scheds = VQVAEModel.configure_optimizers(self)
         hp = self.hparams
-        return [opt, fused(torch.optim.Adam, self.discriminator.parameters(), self.device, lr=hp.lr_d, betas=tuple(hp.betas_d))], scheds
+        params, betas = self.discriminator.parameters(), tuple(hp.betas_d)
+        return [opt, fused(torch.optim.Adam, params, self.device, lr=hp.lr_d, betas=betas)], scheds
 
 # %% ../nbs/07_gan.ipynb #399ca3ca
 @patch
-def seen(self:VQGANModel,
+def disc_logits(self:VQGANModel,
     x:Tensor, # pictures, or originals above reconstructions, (b, 3, h, w)
     salt:int, # another draw for another purpose
 ) -> Tensor: # logits
@@ -97,9 +113,10 @@ def generator_loss(self:VQGANModel, x, w) -> tuple: # (loss, terms, vq, x_rec)
     loss, terms = self.loss(x_rec, x, vq)
     if w:
         self.discriminator.requires_grad_(False)
-        gan = GAN_LOSSES[self.hparams.gan][1](self.seen(x_rec, 0).float())
+        gan = GAN_LOSSES[self.hparams.gan][1](self.disc_logits(x_rec, 0).float())
         self.discriminator.requires_grad_(True)
-        if self.hparams.adaptive: w = w*adaptive_weight(loss, gan, self.model.decoder.out[2].weight, scale=self.loss_scale())
+        if self.hparams.adaptive:
+            w = w*adaptive_weight(loss, gan, self.model.decoder.out[2].weight, scale=self.loss_scale())
         loss, terms = loss + w*gan, {**terms, 'gan': gan.detach(), 'w_gan': torch.as_tensor(w)}
     return loss, terms, vq, x_rec.detach()
 
@@ -111,7 +128,7 @@ def discriminator_loss(self:VQGANModel,
 ) -> tuple: # (loss, terms)
     "Loss of the discriminator, with its regularizers"
     hp, terms = self.hparams, {}
-    real, fake = self.seen(torch.cat([x, x_rec]), 1).float().chunk(2)
+    real, fake = self.disc_logits(torch.cat([x, x_rec]), 1).float().chunk(2)
     loss = GAN_LOSSES[hp.gan][0](real, fake)
     terms |= {'d': loss.detach(), 'd_real': real.detach().mean(), 'd_fake': fake.detach().mean()}
     if hp.w_lecam: loss = loss + hp.w_lecam*self.lecam(real, fake)
@@ -134,7 +151,8 @@ def take_step(self:VQGANModel,
     self.settle()
     for i,opt in enumerate(opts):
         if not i: opt._on_before_step()
-        Precision.optimizer_step(plugin, opt.optimizer, self, lambda: None) # as without a scaler, which would look into the gradients, and be updated, once for each
+        # as without a scaler, which would look into the gradients, and be updated, once for each
+        Precision.optimizer_step(plugin, opt.optimizer, self, lambda: None)
         if not i: opt._on_after_step()
         opt.zero_grad()
     if scaler: scaler.update()
@@ -171,7 +189,7 @@ def on_save_checkpoint(self:VQGANModel, ckpt:dict):
 
 @patch
 def on_load_checkpoint(self:VQGANModel, ckpt:dict):
-    "Take it up"
+    "Resume it"
     VQVAEModel.on_load_checkpoint(self, ckpt)
     self.iteration = ckpt.get('gan', {}).get('iteration', 0)
 
