@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['YES', 'NO', 'BOOLS', 'one_line', 'as_bool', 'add_option', 'underscored', 'flags_set', 'cli', 'command_line',
            'config_names', 'find_config', 'load_yaml', 'read_config', 'named_configs', 'add_help', 'ConfigCLI',
-           'run_cli', 'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory']
+           'run_cli', 'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory', 'progress_bar']
 
 # %% ../nbs/19_commands.ipynb #58cb6f83
 import inspect, re, shlex, sys
@@ -20,6 +20,7 @@ import torch
 import yaml
 from fastcore.docments import docments
 from jsonargparse import ArgumentError
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -158,7 +159,8 @@ def read_config(
     settings, sections = load_yaml(path), ('run', 'data', 'model', 'trainer')
     if not isinstance(settings, dict):
         found = type(settings).__name__ if settings else 'nothing'
-        raise AvatarError(f"{path} holds {found} where settings should be; a configuration has sections {', '.join(sections)}")
+        advice = f"a configuration has sections {', '.join(sections)}"
+        raise AvatarError(f"{path} holds {found} where settings should be; {advice}")
     flat = [k for k in sections if not isinstance(settings.get(k, {}), dict)]
     if flat:
         advice = 'write them below it, indented, or leave the section out'
@@ -200,7 +202,7 @@ class ConfigCLI(LightningCLI):
 
     @staticmethod
     def read_arguments(argv:list) -> list:
-        "Arguments in which the text of a configuration stands for its name; jsonargparse would read it as the locale has it"
+        "Arguments in which a configuration's text stands for its name" # jsonargparse reads files as the locale has it
         args = named_configs(argv)
         is_config = [False, *(a == '--config' for a in args)]
         return [yaml.safe_dump(read_config(a)) if c else a for a,c in zip(args, is_config)]
@@ -222,6 +224,21 @@ class ConfigCLI(LightningCLI):
             need, said = re.search(r"Requirement '([\w-]+)", str(e)), ' '.join(str(e).split())
             if need: said = f'--trainer names a class that needs {need[1]}; install it with: pip install {need[1]}'
             raise AvatarError(said) from None
+
+    def validate(self, **kw):
+        "Measure a checkpoint; raises `AvatarError` where none is given"
+        if not kw.get('ckpt_path') and not self.model.hparams.get('init_from'):
+            raise AvatarError("validate measures a checkpoint; name it with --ckpt_path RUN/checkpoints/last.ckpt")
+        self.trainer.validate(**kw, weights_only=True)
+
+    def less_memory(self) -> str: # one line
+        "How to take the same steps with less memory"
+        b = self.datamodule.hparams.batch_size
+        if b == 1: return "out of memory with one picture at a time; take a smaller model, or smaller pictures"
+        p = next(i for i in range(2, b + 1) if b % i == 0)
+        n = self.model.hparams.get('accumulate', self.trainer.accumulate_grad_batches)
+        option = f'{self.model.accumulate_option} {n*p}'
+        return f"out of memory with {b} a batch; the same steps, in smaller parts: --data.batch_size {b//p} {option}"
 
 # %% ../nbs/19_commands.ipynb #b93e5cbb
 def run_cli(
@@ -263,7 +280,8 @@ def wrong_options(
         enable_checkpointing=(cfg.enable_checkpointing is False, 'checkpoints are what a run is for; leave it out'),
         accumulate_grad_batches=(cfg.accumulate_grad_batches < 1, 'it is a number of batches, at least 1'),
         limit_train_batches=(cfg.limit_train_batches == 0, 'there would be nothing to learn from; leave it out'),
-        max_steps=(cfg.max_steps == 0 or cfg.max_steps < -1, 'give the number of steps in all; -1: as many as max_epochs has'),
+        max_steps=(cfg.max_steps == 0 or cfg.max_steps < -1,
+                   'give the number of steps in all; -1: as many as max_epochs has'),
         max_epochs=(cfg.max_epochs == 0, 'leave it out, and give --trainer.max_steps'))
 
 def check_trainer(
@@ -281,3 +299,12 @@ def out_of_memory(
     "Was it for want of memory, the device's or the processor's?"
     said = ('out of memory', 'ALLOC_FAILED', 'DefaultCPUAllocator', 'Unable to allocate')
     return isinstance(e, (RuntimeError, MemoryError)) and any(s in str(e) for s in said)
+
+# %% ../nbs/19_commands.ipynb #c694b031
+def progress_bar(
+    cfg, # options of Lightning's Trainer
+) -> list: # of one callback, or none
+    "A bar that is drawn every 20 steps on a GPU: to write the loss it has to wait for it"
+    own = any(isinstance(c, ProgressBar) for c in cfg.callbacks or [])
+    if own or cfg.enable_progress_bar is False: return []
+    return [TQDMProgressBar(20 if torch.cuda.is_available() else 1)]
