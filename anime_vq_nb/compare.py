@@ -32,13 +32,15 @@ from tqdm.auto import tqdm
 from .commands import cli, command_line
 from .data import normalize, show_rows, shuffled, to_uint8
 from .decoder import VQVAE
-from .eval import RANGE, choose_split, dino_features, evaluate, grid_side, held_out, load_model, measure
-from .eval import position_counts, seen_before, usual_grid, vgg_features
+from anime_vq_nb.eval import (
+    RANGE, choose_split, dino_features, evaluate, grid_side, held_out, load_model, measure, position_counts,
+    seen_before, usual_grid, vgg_features,
+)
 from .losses import PSNR_MOST, PerceptualLoss
 from .quantizer_ema import plot_usage
+from .runs import git_commit, hardware
 from .splits import check_split, read_split
 from .store import AvatarError, AvatarStore, check_seed, way_out
-from .train import git_commit, hardware
 
 # %% ../nbs/08_compare.ipynb #931b7613
 def extremes(

@@ -40,7 +40,7 @@ from .prior_train import classes_of, prior_fit_cli
 from .splits import check_split, read_split
 from .store import AvatarError, AvatarStore, check_range, check_seed
 from .tokens import decode_codes, tokenize
-from .train import git_commit, hardware
+from .runs import git_commit, hardware
 
 # %% ../nbs/12_dream.ipynb #f568c5f1
 SHIPPED = {'demo': MaskedPrior, 'demo-ar': ARPrior}

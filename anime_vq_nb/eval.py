@@ -29,9 +29,9 @@ from .data import AvatarDataset, in_validation, normalize, to_uint8, whole_batch
 from .decoder import VQVAE, find_pretrained
 from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage
+from .runs import read_checkpoint
 from .splits import split_of
 from .store import AvatarError, AvatarStore, check_range, way_out
-from .train import read_checkpoint
 
 # %% ../nbs/06_eval.ipynb #39fc5921
 def load_checkpoint(

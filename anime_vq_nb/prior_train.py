@@ -28,16 +28,17 @@ from torchvision.utils import make_grid
 from anime_vq_nb.data import (
     AnimeDataModule, AvatarDataset, TrainSampler, _StoreLoader, batches_together, in_validation, shuffled, to_uint8,
 )
+from .commands import add_help, run_cli
 from .eval import grid_side, load_model
 from .prior import ARPrior, MaskedPrior, Transformer
+from anime_vq_nb.runs import (
+    Averaging, BestCheckpoint, EarlyStop, KeepSplit, RunCLI, RunOptions, SaveOnStop, averaged, hardware, keep_split,
+    log_figure, measure_weights, take_weights,
+)
 from .splits import check_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
 from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
-from anime_vq_nb.train import (
-    Averaging, BestCheckpoint, EarlyStop, FiniteSteps, KeepSplit, RunOptions, SaveOnStop, TrainCLI, add_help,
-    averaged, check_optimizer, fused, hardware, keep_split, log_figure, measure_weights, run_cli, take_weights,
-    warmup_cosine,
-)
+from .train import FiniteSteps, check_optimizer, fused, warmup_cosine
 
 # %% ../nbs/11_prior_train.ipynb #9501d7c5
 def classes_of(
@@ -361,8 +362,8 @@ def prior_callbacks(
     return cbs
 
 # %% ../nbs/11_prior_train.ipynb #e237af44
-class PriorCLI(TrainCLI):
-    "`TrainCLI` for priors: the data tell the model what codes there are"
+class PriorCLI(RunCLI):
+    "`RunCLI` for priors: the data tell the model what codes there are"
     trains = 'prior'
 
     def add_arguments_to_parser(self, parser):

@@ -19,7 +19,7 @@ from anime_vq_nb.duplicates import find_twins
 from anime_vq_nb.pictures import GRID
 from anime_vq_nb.prepare import prepare, sort_out
 from anime_vq_nb.store import cores
-from anime_vq_nb.train import commit, hardware
+from anime_vq_nb.runs import git_commit, hardware
 
 SIZE, BATCH, WORKERS = 256, 32, cores()
 
@@ -167,7 +167,7 @@ def main():
         rows += bench_memory(tmp, args.many)
         rows += bench_twins(args.twins)
     command = "python benchmarks/data.py" + "".join(f" --{k} {getattr(args, k)}" for k in ("n", "many", "twins") if getattr(args, k) != p.get_default(k)) + (f" --faces FOLDER --name '{args.name}'" if args.faces else "")
-    record = dict(command=command, commit=commit(), date=str(date.today()), hardware=hardware(), workers=WORKERS, batch_size=BATCH, size=SIZE, rows=rows)
+    record = dict(command=command, commit=git_commit(), date=str(date.today()), hardware=hardware(), workers=WORKERS, batch_size=BATCH, size=SIZE, rows=rows)
     Path(args.out).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

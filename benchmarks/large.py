@@ -15,7 +15,7 @@ import torch
 from anime_vq_nb.data import show_rows, shuffled
 from anime_vq_nb.eval import VGGFeatures, compare, held_out, load_checkpoint, load_model, reconstructed
 from anime_vq_nb.losses import PerceptualLoss
-from anime_vq_nb.train import commit, hardware
+from anime_vq_nb.runs import git_commit, hardware
 
 CURVES = ("train/perplexity", "train/moving_perplexity", "val/psnr", "val/perc", "val/usage", "val/perplexity", "val/sharpness")
 
@@ -65,7 +65,7 @@ def main():
     c.faces.savefig(pictures/"large_faces.png", dpi=100)
     c.where.savefig(pictures/"large_where.png", dpi=100)
     fits = [{k: v for k, v in f.items() if k != "metrics"} | dict(curves=curves(run)) for f, run in zip(fits, runs)]
-    record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, weights=perc.name, fits=fits, results=results)
+    record = dict(command="python " + " ".join(sys.argv), commit=git_commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, weights=perc.name, fits=fits, results=results)
     (records/"large.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(c.table.to_string(), f"\nwritten to {records/'large.json'}, pictures in {pictures}")
 

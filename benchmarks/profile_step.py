@@ -16,7 +16,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 from torchvision.models.vgg import cfgs, make_layers
 
-from anime_vq_nb.train import auto_precision, commit, hardware
+from anime_vq_nb.commands import auto_precision
+from anime_vq_nb.runs import git_commit, hardware
 from train_step import FULL, SMALL, make_model
 
 KINDS = {  # part of an operation's name → what to call it; the first that fits
@@ -64,7 +65,7 @@ def main():
             trainer.fit(make_model(phase, False, size, plan, vgg), DataLoader(torch.rand(5*args.batch, 3, size, size)*2 - 1, args.batch))
             rows.append(dict(phase=phase, shares=shares(watch.prof)))
             print(rows[-1], flush=True)
-    record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, threads=torch.get_num_threads(),
+    record = dict(command="python " + " ".join(sys.argv), commit=git_commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, threads=torch.get_num_threads(),
                   precision=precision, size=size, batch=args.batch, small=args.small, rows=rows)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

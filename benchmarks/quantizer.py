@@ -13,7 +13,7 @@ import torch
 from vector_quantize_pytorch import VectorQuantize
 
 from anime_vq_nb.quantizer_ema import VectorQuantizerEMA
-from anime_vq_nb.train import commit, hardware
+from anime_vq_nb.runs import git_commit, hardware
 
 
 def ours(n_codes, dim, **kw):
@@ -81,7 +81,7 @@ def main():
         b, o, t = ms.values()
         rows.append({"K": n_codes, **{f"{k}, ms": round(v, 3) for k, v in ms.items()}, "ours is faster by": round(t/o, 2), "ours over the bare product": round(o/b, 2)})
         print(f"K {n_codes:6}   bare product {b:9.2f} ms   ours {o:9.2f} ms   vector-quantize-pytorch {t:9.2f} ms   ×{t/o:.2f}; ours is ×{o/b:.2f} the bare product", flush=True)
-    record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, threads=torch.get_num_threads(),
+    record = dict(command="python " + " ".join(sys.argv), commit=git_commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, threads=torch.get_num_threads(),
                   vector_quantize_pytorch=version("vector-quantize-pytorch"), dim=dim, vectors=batch*side*side, rounds=3 if args.small else args.rounds, small=args.small, rows=rows)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import flop_registry
 from torchvision.models.vgg import cfgs, make_layers
 
 from anime_vq_nb.encoder import GroupNorm
-from anime_vq_nb.train import commit, hardware
+from anime_vq_nb.runs import git_commit, hardware
 from train_step import FULL, SMALL, make_model
 
 CARDS = {  # dense bfloat16 with 32-bit sums, FLOP/s; the same in 32 bits; bytes/s: from the makers' data sheets
@@ -142,7 +142,7 @@ def main():
             for what in (OURS, WIDE, PEER):
                 rows.append({"phase": phase, "what": what, **reckon(phase, what, size, batch, plan, vgg)})
                 print(rows[-1], flush=True)
-    record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=f"reckoned, no card was used; on {hardware()}", torch=torch.__version__, diffusers=version("diffusers"),
+    record = dict(command="python " + " ".join(sys.argv), commit=git_commit(), date=date.today().isoformat(), hardware=f"reckoned, no card was used; on {hardware()}", torch=torch.__version__, diffusers=version("diffusers"),
                   precision="bf16-mixed", size=size, batch=batch, small=args.small, cards={k: dict(zip(("bfloat16 FLOP/s", "32-bit FLOP/s", "bytes/s"), v)) for k, v in CARDS.items()}, rows=rows)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -14,7 +14,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, __version__
 
 from anime_vq_nb.prior import ARPrior, MaskedPrior
-from anime_vq_nb.train import auto_precision, commit, hardware
+from anime_vq_nb.commands import auto_precision
+from anime_vq_nb.runs import git_commit, hardware
 
 
 def gpt2(n_codes, side, dim, depth, heads):
@@ -75,7 +76,7 @@ def main():
         for name, r in rate.items():
             rows.append({"precision": precision, "batch": n, "what": name, "pictures/s": float(f"{r:.3g}"), "ratio": round(r/peer, 2)})
             print(f"{precision}, batch {n:4}  {name:45} {r:9.3g} pictures/s   ×{r/peer:.2f}", flush=True)
-    record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, transformers=__version__,
+    record = dict(command="python " + " ".join(sys.argv), commit=git_commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, transformers=__version__,
                   threads=torch.get_num_threads(), model=size, parameters=sizes, rounds=repeat, small=args.small, rows=rows)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

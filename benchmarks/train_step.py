@@ -24,7 +24,10 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from anime_vq_nb.quantizer_ema import VQOutput
 from anime_vq_nb import train
-from anime_vq_nb.train import VQGANModel, VQVAEModel, auto_precision, commit, hardware
+from anime_vq_nb.commands import auto_precision
+from anime_vq_nb.gan import VQGANModel
+from anime_vq_nb.runs import git_commit, hardware
+from anime_vq_nb.train import VQVAEModel
 
 FULL, DEMO = dict(ch=(128, 256, 256, 256), c_out=64), dict(ch=(32, 128), c_out=24, c_latent=64, dim=16, n_res=1, attn_at=(), n_codes=256)
 SMALL = dict(ch=(16, 32), c_out=16, c_latent=32, dim=32, n_res=1, attn_at=(), n_codes=64)
@@ -193,7 +196,7 @@ def main():
     for phase in (1, 2):
         us, them = (r["pictures/s"] for r in rows if r["phase"] == phase)
         if us and them: print(f"phase {phase}: {us/them:.2f} times as many pictures a second as diffusers' VQModel")
-    record = dict(command="python " + " ".join(sys.argv), commit=commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, diffusers=version("diffusers"), threads=torch.get_num_threads(),
+    record = dict(command="python " + " ".join(sys.argv), commit=git_commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, diffusers=version("diffusers"), threads=torch.get_num_threads(),
                   precision=precision, size=size, batch=batch, steps=steps, small=args.small, matrix_product_tflops=round(most/1e12, 3), rows=rows, curves=curves, changes=undone)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ import torch
 from anime_vq_nb.data import AnimeDataModule
 from anime_vq_nb.eval import evaluate, held_out, load_model
 from anime_vq_nb.losses import PerceptualLoss
-from anime_vq_nb.train import commit, hardware
+from anime_vq_nb.runs import git_commit, hardware
 
 USUAL = {"model.n_codes": 1024, "model.dim": 32, "model.decay": .99, "model.kmeans_images": 1000, "model.w_commit": .25}
 CHOICES = {  # name → (what it is about, what is different)
@@ -83,7 +83,7 @@ def main():
         folder = max(run.iterdir(), key=lambda p: int(p.name))
         got, fit = evaluate(load_model(folder), ds, perc)["metrics"], json.loads((folder/"record.json").read_text(encoding="utf-8"))
         keep = {k: round(v, 4) for k, v in got.items() if k in ("L1", "PSNR", "SSIM", "usage", "perplexity", perc and perc.name)}
-        row = dict(name=name, about=about, **keep, seconds=round(60*fit["minutes"]), held_out=fit["data"]["held_out"], command=command, commit=commit(), date=date.today().isoformat())
+        row = dict(name=name, about=about, **keep, seconds=round(60*fit["minutes"]), held_out=fit["data"]["held_out"], command=command, commit=git_commit(), date=date.today().isoformat())
         record["rows"].append(row)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
