@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from anime_vq_nb.compare import compare, reconstructed
 from anime_vq_nb.data import show_rows, shuffled
-from anime_vq_nb.eval import VGGFeatures, compare, held_out, load_checkpoint, load_model, reconstructed
+from anime_vq_nb.eval import VGGFeatures, held_out, load_checkpoint, load_model
 from anime_vq_nb.losses import PerceptualLoss
 from anime_vq_nb.runs import git_commit, hardware
 
