@@ -4,15 +4,18 @@
 * No name is exported by two modules.
 * Imports go one way. Chapters (00 to 15) import lower chapters and the machine room; the machine room (16 to 24)
   imports `data` and lower rooms of its own; `data` stands on `store` alone, and `store` on nothing of ours.
-* Each page opens with a title and a promise, and is in the sidebar.
+* Each page opens with a title and a promise, and is in the sidebar; each that one would run links to itself on Colab
+  and installs the package there. Each room is in the tables of both READMEs, and in llms.txt.
 """
-import ast, json, re, sys
+import ast, configparser, json, re, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CELLS, KILOBYTES, LINES, WIDTH = 110, 500, 500, 120
 PACKAGE = [p for p in sorted((ROOT/'anime_vq_nb').glob('*.py')) if p.name[:2] not in ('__', '_m')]
 NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
+READ_ONLY = 'index.ipynb', 'contributing.ipynb' # nobody goes to Colab for these
+COLAB = re.compile(r'\]\(https://colab\.research\.google\.com/github/([^)]*)\)')
 
 
 def source(cell) -> str: return ''.join(cell['source'])
@@ -29,6 +32,28 @@ def exported(path: Path) -> str:
     return next((m[1] for c in cells if (m := re.search(r'^#\| *default_exp +(\w+)', source(c), re.M))), '')
 
 
+def colab_faults(path: Path, cells: list) -> list:
+    "Whether a page can be opened on Colab from its top, and installs the package there"
+    settings = configparser.ConfigParser()
+    settings.read(ROOT/'settings.ini', encoding='utf-8')
+    cfg, top = settings['DEFAULT'], cells[1:4]
+    want = f"{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/nbs/{path.name}"
+    links = [link for c in top if c['cell_type'] == 'markdown' for link in COLAB.findall(source(c))]
+    faults = [] if links == [want] else [f'links to {links} on Colab at its top, not to {want}']
+    install = [source(c) for c in top if f"git+{cfg['git_url']}" in source(c)]
+    if not install or not install[0].startswith('#| hide\n#| eval: false\n'):
+        faults.append('has no hidden cell at its top that installs the package on Colab')
+    return faults
+
+
+def listed(path: Path) -> list:
+    "Lists of the rooms in which a room is missing"
+    page = path.stem[3:]
+    lists = {'nbs/index.ipynb': f']({path.name})', 'README_zh.md': f'](nbs/{path.name})'}
+    lists['nbs/llms.txt'] = f'/{page}.html)'
+    return [f'is not in {f}' for f, link in lists.items() if link not in (ROOT/f).read_text(encoding='utf-8')]
+
+
 def notebook_faults(path: Path) -> list:
     "What is too much in a notebook, or missing"
     cells, faults = json.loads(path.read_text(encoding='utf-8'))['cells'], []
@@ -36,6 +61,8 @@ def notebook_faults(path: Path) -> list:
     if (kb := path.stat().st_size/1000) > KILOBYTES: faults.append(f'{kb:.0f} KB, more than {KILOBYTES}')
     if not re.match(r'# .+\n\n> .+', source(cells[0])): faults.append('does not open with a title and a promise')
     if path.name not in (ROOT/'nbs'/'_quarto.yml').read_text(encoding='utf-8'): faults.append('is not in the sidebar')
+    if path.name not in READ_ONLY: faults += colab_faults(path, cells)
+    if room(path) is not None: faults += listed(path)
     for c in cells:
         if c['cell_type'] != 'code': continue
         long = [line for line in source(c).splitlines() if len(line) > WIDTH]
