@@ -278,6 +278,7 @@ def wrong_options(
     if subcommand != 'fit': return wrong
     return wrong | dict(
         enable_checkpointing=(cfg.enable_checkpointing is False, 'checkpoints are what a run is for; leave it out'),
+        gradient_clip_val=((cfg.gradient_clip_val or 0) < 0, 'it is a norm, so above 0; null: no clipping'),
         accumulate_grad_batches=(cfg.accumulate_grad_batches < 1, 'it is a number of batches, at least 1'),
         limit_train_batches=(cfg.limit_train_batches == 0, 'there would be nothing to learn from; leave it out'),
         max_steps=(cfg.max_steps == 0 or cfg.max_steps < -1,
@@ -305,6 +306,7 @@ def progress_bar(
     cfg, # options of Lightning's Trainer
 ) -> list: # of one callback, or none
     "A bar that is drawn every 20 steps on a GPU: to write the loss it has to wait for it"
-    own = any(isinstance(c, ProgressBar) for c in cfg.callbacks or [])
+    given = cfg.callbacks if isinstance(cfg.callbacks, list) else [cfg.callbacks] # one alone need not be in a list
+    own = any(isinstance(c, ProgressBar) for c in given)
     if own or cfg.enable_progress_bar is False: return []
     return [TQDMProgressBar(20 if torch.cuda.is_available() else 1)]

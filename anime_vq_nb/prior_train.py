@@ -25,11 +25,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset, Subset
 from torchvision.utils import make_grid
 
+from .commands import add_help, run_cli
 from anime_vq_nb.data import (
     AnimeDataModule, AvatarDataset, TrainSampler, _StoreLoader, batches_together, in_validation, shuffled, to_uint8,
 )
-from .commands import add_help, run_cli
 from .eval import grid_side, load_model
+from .finite import FiniteSteps, fused
 from .prior import ARPrior, MaskedPrior, Transformer
 from anime_vq_nb.runs import (
     Averaging, BestCheckpoint, EarlyStop, KeepSplit, RunCLI, RunOptions, SaveOnStop, averaged, hardware, keep_split,
@@ -38,7 +39,7 @@ from anime_vq_nb.runs import (
 from .splits import check_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
 from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
-from .train import FiniteSteps, check_optimizer, fused, warmup_cosine
+from .train import check_optimizer, warmup_cosine
 
 # %% ../nbs/11_prior_train.ipynb #9501d7c5
 def classes_of(
@@ -246,13 +247,13 @@ class PriorModel(FiniteSteps):
 def training_step(self:PriorModel, batch, batch_idx):
     "The loss, in nats a token"
     codes, labels = batch
-    self.keep(self.model.buffers())
+    self.keep_buffers(self.model.buffers())
     done = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
     seed = self.draw_seed('prior', done, self.global_rank)
     torch.manual_seed(seed) # for dropout
     gen, labels = torch.Generator().manual_seed(seed), labels if self.model.n_classes else None
     loss = self.model.loss(codes, labels, gen, drop_label=self.hparams.drop_label, **self.regularisation)
-    self.watch(codes, loss)
+    self.note_losses(codes, loss)
     self.log('train/loss', loss.detach(), prog_bar=True)
     return loss
 

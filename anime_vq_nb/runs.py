@@ -243,9 +243,8 @@ def on_exception(self:SaveOnStop, trainer, module, exception):
     rewind(trainer)
     trainer.save_checkpoint(self.file)
     if not trainer.is_global_zero: return
-    path_at = {i for i,a in enumerate(self.argv) if a.startswith('--ckpt_path')}
-    path_at |= {i + 1 for i in path_at if self.argv[i] == '--ckpt_path'}
-    argv = [a for i,a in enumerate(self.argv) if i not in path_at]
+    pairs = zip(self.argv, [None, *self.argv])
+    argv = [a for a,before in pairs if '--ckpt_path' not in (a.split('=')[0], before)]
     line = shlex.join([*argv, '--ckpt_path', str(self.file)])
     print(f"\nStopped at step {trainer.global_step}. To go on:\n  {self.command} {line}", flush=True)
 
@@ -420,6 +419,7 @@ class RunCLI(ConfigCLI):
         check_trainer(options.trainer, self.config.subcommand)
         if not 0 <= options.seed_everything < 2**32:
             raise AvatarError(f"seed_everything is {options.seed_everything}; it goes from 0 to {2**32 - 1}")
+        if options.ckpt_path == '': raise AvatarError('--ckpt_path is empty; name a checkpoint, or leave it out')
         self.ckpt = read_checkpoint(options.ckpt_path, self.trains, mmap=True) if options.ckpt_path else None
         if self.ckpt and options.model.get('init_from'):
             options.model.init_from = None # all weights are in the checkpoint
