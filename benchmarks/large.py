@@ -1,12 +1,12 @@
-"""The largest run that two processor cores make in an hour: phase 1 with a perceptual loss, then phase 2, at 128×128; measured and put on a page
+"""The largest run that two processor cores make in an hour, measured and put on a page
 
     python benchmarks/large.py --vgg vgg16.pth       # an hour, and some twenty minutes to measure
     python benchmarks/large.py --vgg vgg16.pth --n 300 --steps 8 4 --out small      # a minute or two, for trying it out
 
-The two trainings are runs of anime_vq_train, and their commands stand in the record. A training that is done is not done again: remove its folder in runs/ to repeat it.
+Phase 1 with a perceptual loss, then phase 2, at 128×128. Both are runs of anime_vq_train, and their commands stand in
+the record. A training that is done is not done again: remove its folder in runs/ to repeat it.
 """
 import argparse, json, shlex, subprocess, sys
-from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -16,20 +16,36 @@ from anime_vq_nb.compare import compare, reconstructed
 from anime_vq_nb.data import show_rows, shuffled
 from anime_vq_nb.eval import VGGFeatures, held_out, load_checkpoint, load_model
 from anime_vq_nb.losses import PerceptualLoss
-from anime_vq_nb.runs import git_commit, hardware
+from record import write_record
 
-CURVES = ("train/perplexity", "train/moving_perplexity", "val/psnr", "val/perc", "val/usage", "val/perplexity", "val/sharpness")
+CURVES = ("train/perplexity", "train/moving_perplexity",
+          "val/psnr", "val/perc", "val/usage", "val/perplexity", "val/sharpness")
 
 
 def argv_of(phase, args):
     "The command of a phase"
-    every = max(1, args.steps[phase - 1]//(12, 4)[phase - 1])
-    line = ["anime_vq_train", "fit", "--config", ("demo", "vqgan_demo")[phase - 1], "--run.name", args.name + ("", "-gan")[phase - 1], "--run.ckpt_every", str((500, 300)[phase - 1])]
-    line += ["--data.size", "128", "--data.n_demo", str(args.n), "--data.batch_size", "8", "--model.ch", "[32,64,128]", "--model.n_codes", "512", "--model.w_perc", "0.5", "--model.perc_weights", args.vgg]
-    line += ["--trainer.precision", "bf16-mixed", "--trainer.limit_val_batches", "64"]
-    if phase == 1: line += ["--model.decay", "0.99", "--model.kmeans_images", "1000", "--model.lr", "1e-3", "--model.warmup", "100"]
-    else: line += ["--model.init_from", f"runs/{args.name}/0/checkpoints/best-perc.ckpt", "--model.w_gan", "0.1", "--model.d_layers", "3", "--model.lr", "2e-4", "--model.lr_d", "3e-4"]
-    return line + ["--trainer.max_steps", str(args.steps[phase - 1]), "--trainer.val_check_interval", str(every)]
+    return ["anime_vq_train", "fit", *(word for k, v in options_of(phase, args).items() for word in (f"--{k}", v))]
+
+
+def options_of(phase, args):
+    "What a phase is told: option → value"
+    steps = args.steps[phase - 1]
+    both = {
+        "data.size": "128", "data.n_demo": str(args.n), "data.batch_size": "8",
+        "model.ch": "[32,64,128]", "model.n_codes": "512", "model.w_perc": "0.5", "model.perc_weights": args.vgg,
+        "trainer.precision": "bf16-mixed", "trainer.limit_val_batches": "64",
+    }
+    if phase == 1:
+        run = {"config": "demo", "run.name": args.name, "run.ckpt_every": "500"}
+        own = {"model.decay": "0.99", "model.kmeans_images": "1000", "model.lr": "1e-3", "model.warmup": "100"}
+        validations = 12
+    else:
+        run = {"config": "vqgan_demo", "run.name": f"{args.name}-gan", "run.ckpt_every": "300"}
+        own = {"model.init_from": f"runs/{args.name}/0/checkpoints/best-perc.ckpt", "model.w_gan": "0.1",
+               "model.d_layers": "3", "model.lr": "2e-4", "model.lr_d": "3e-4"}
+        validations = 4
+    every = max(1, steps//validations)
+    return run | both | own | {"trainer.max_steps": str(steps), "trainer.val_check_interval": str(every)}
 
 
 def curves(run, most=200):
@@ -39,36 +55,55 @@ def curves(run, most=200):
     return {k: [[int(s), float(f"{v:.4g}")] for s, v in rows[::max(1, len(rows)//most)]] for k, rows in lines.items()}
 
 
+def train(args, runs):
+    "Train what is not trained yet"
+    for phase, run in enumerate(runs, 1):
+        if (run/"record.json").is_file():
+            continue
+        argv = argv_of(phase, args)
+        print(shlex.join(argv), flush=True)
+        if subprocess.run(argv).returncode:
+            sys.exit(f"phase {phase} did not finish; remove {run.parent} and run this again")
+
+
+def times(args, run, models, ds):
+    "The same held-out avatars at some times of the training: name → pictures"
+    x = torch.stack([ds[i] for i in sorted(shuffled(len(ds))[:8])])
+    early = sorted((run/"checkpoints").glob("step-*.ckpt"))
+    rows = {"held-out originals": x}
+    for file in early[:1] + early[2:3] + early[5:6]:
+        rows[f"after {int(file.stem[5:])} steps"] = reconstructed(load_checkpoint(file).eval(), x)
+    rows[f"phase 1, {args.steps[0]} steps"] = reconstructed(models["phase 1"], x)
+    rows[f"phase 2, {args.steps[1]} more"] = reconstructed(models["phase 2"], x)
+    return rows
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--vgg", required=True, help="file with VGG16's weights, or torchvision, for the perceptual loss")
     ap.add_argument("--n", type=int, default=10_000, help="demo avatars (default: %(default)s)")
-    ap.add_argument("--steps", type=int, nargs=2, default=(4800, 1200), help="of the two phases (default: %(default)s)")
+    ap.add_argument("--steps", type=int, nargs=2, default=(4800, 1200),
+                    help="of the two phases (default: %(default)s)")
     ap.add_argument("--name", default="large-cpu", help="of the run (default: %(default)s)")
-    ap.add_argument("--out", default="", help="folder for large.json and its pictures (default: nbs/experiments and nbs/images)")
+    ap.add_argument("--out", default="",
+                    help="folder for large.json and its pictures (default: nbs/experiments and nbs/images)")
     args = ap.parse_args()
     runs = [Path("runs")/args.name/"0", Path("runs")/f"{args.name}-gan"/"0"]
-    for phase, run in enumerate(runs, 1):
-        if (run/"record.json").is_file(): continue
-        print(shlex.join(argv_of(phase, args)), flush=True)
-        if subprocess.run(argv_of(phase, args)).returncode: sys.exit(f"phase {phase} did not finish; remove {run.parent} and run this again")
+    train(args, runs)
     fits = [json.loads((run/"record.json").read_text(encoding="utf-8")) for run in runs]
     perc, ds = PerceptualLoss(args.vgg), held_out(fits[0]["data"]["store"], 128)
-    models = {"phase 1": load_checkpoint(runs[0]/"checkpoints"/"best-perc.ckpt").eval(), "phase 2": load_model(runs[1])}
+    phase1 = load_checkpoint(runs[0]/"checkpoints"/"best-perc.ckpt").eval()
+    models = {"phase 1": phase1, "phase 2": load_model(runs[1])}
     c = compare(models, ds, perc, VGGFeatures(perc), codecs=())
     results = [dict(name=k, metrics=r["metrics"], about=r["about"]) for k, r in c.results.items()]
-    pictures, records = (Path(args.out), )*2 if args.out else (Path("nbs/images"), Path("nbs/experiments"))
-    for folder in (pictures, records): folder.mkdir(parents=True, exist_ok=True)
-    x = torch.stack([ds[i] for i in sorted(shuffled(len(ds))[:8])])
-    early = sorted((runs[0]/"checkpoints").glob("step-*.ckpt"))
-    rows = {"held-out originals": x} | {f"after {int(f.stem[5:])} steps": reconstructed(load_checkpoint(f).eval(), x) for f in early[:1] + early[2:3] + early[5:6]}
-    show_rows(rows | {f"phase 1, {args.steps[0]} steps": reconstructed(models["phase 1"], x), f"phase 2, {args.steps[1]} more": reconstructed(models["phase 2"], x)}, path=pictures/"large_times.png")
+    pictures, records = (Path(args.out or folder) for folder in ("nbs/images", "nbs/experiments"))
+    pictures.mkdir(parents=True, exist_ok=True)
+    show_rows(times(args, runs[0], models, ds), path=pictures/"large_times.png")
     c.faces.savefig(pictures/"large_faces.png", dpi=100)
     c.where.savefig(pictures/"large_where.png", dpi=100)
     fits = [{k: v for k, v in f.items() if k != "metrics"} | dict(curves=curves(run)) for f, run in zip(fits, runs)]
-    record = dict(command="python " + " ".join(sys.argv), commit=git_commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__, weights=perc.name, fits=fits, results=results)
-    (records/"large.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(c.table.to_string(), f"\nwritten to {records/'large.json'}, pictures in {pictures}")
+    print(c.table.to_string(), f"\npictures in {pictures}")
+    write_record(records/"large.json", torch=torch.__version__, weights=perc.name, fits=fits, results=results)
 
 
 if __name__ == "__main__":
