@@ -10,7 +10,7 @@ __all__ = ['QUALITIES', 'Comparison', 'UNITS', 'LOOK', 'eval_cli', 'extremes', '
            'eval_command']
 
 # %% ../nbs/08_compare.ipynb #a67581f8
-import base64, json, math
+import base64, bisect, json, math
 from collections import namedtuple
 from datetime import date
 from functools import cache, partial
@@ -40,7 +40,7 @@ from .losses import PSNR_MOST, PerceptualLoss
 from .quantizer_ema import plot_usage
 from .runs import git_commit, hardware
 from .splits import check_split, read_split
-from .store import AvatarError, AvatarStore, check_seed, way_out
+from .store import AvatarError, AvatarStore, check_range, check_seed, way_out
 
 # %% ../nbs/08_compare.ipynb #931b7613
 def extremes(
@@ -48,10 +48,9 @@ def extremes(
     each:int=1, # faces of each kind
 ) -> dict: # 'worst', 'median', 'best' → places
     "Whom to look at"
-    order, each = scores.argsort(stable=True), min(each, len(scores))
+    order, each = scores.argsort(stable=True).tolist(), min(each, len(scores))
     mid = (len(order) - each)//2
-    places = dict(worst=order.flip(0)[:each], median=order[mid:mid + each], best=order[:each])
-    return {k: v.tolist() for k,v in places.items()}
+    return dict(worst=order[::-1][:each], median=order[mid:mid + each], best=order[:each])
 
 def error_picture(
     x:Tensor, # (b, 3, h, w) in [-1, 1]
@@ -100,20 +99,15 @@ def plot_where(
 # %% ../nbs/08_compare.ipynb #680522a3
 QUALITIES = dict(JPEG=(1, 95), WebP=(0, 100))
 
-def _picture_file(x, codec, quality):
-    "A picture as a file, at its end, so that tell() is its size in bytes"
-    file = BytesIO()
-    to_pil_image(x.cpu()).save(file, codec, quality=quality, optimize=True)
-    return file
-
 def code_picture(
     x:Tensor, # uint8 (3, h, w)
     codec:str, # 'JPEG' or 'WebP'
     quality:int, # see QUALITIES
-) -> tuple: # (bits, picture): size of the file, and uint8 (3, h, w) as read back
+) -> tuple: # (bits, picture): size of the file, and the PIL image in it, decoded where it is looked at
     "A picture through a file"
-    file = _picture_file(x, codec, quality)
-    return 8*file.tell(), pil_to_tensor(Image.open(file).convert('RGB'))
+    file = BytesIO()
+    to_pil_image(x.cpu()).save(file, codec, quality=quality, optimize=True)
+    return 8*file.tell(), Image.open(file)
 
 def find_quality(
     ds, # pictures (3, h, w) in [-1, 1]
@@ -124,12 +118,10 @@ def find_quality(
     @cache
     def mean(q):
         pictures = tqdm(ds, desc=f'{codec} at {q}', delay=2, leave=False)
-        return sum(8*_picture_file(to_uint8(x), codec, q).tell() for x in pictures)/len(ds)
+        return sum(code_picture(to_uint8(x), codec, q)[0] for x in pictures)/len(ds)
     low, high = QUALITIES[codec]
-    while low < high:
-        mid = (low + high + 1)//2
-        low, high = (mid, high) if mean(mid) <= bits else (low, mid - 1)
-    return low, mean(low)
+    best = low + bisect.bisect_right(range(low + 1, high + 1), bits, key=mean)
+    return best, mean(best)
 
 # %% ../nbs/08_compare.ipynb #0f0457e3
 def code_batch(
@@ -138,7 +130,8 @@ def code_batch(
     quality:int, # see QUALITIES
 ) -> Tensor: # same shape, on the same device
     "A batch through files"
-    return normalize(torch.stack([code_picture(p, codec, quality)[1] for p in to_uint8(x)])).to(x.device)
+    read = [pil_to_tensor(code_picture(p, codec, quality)[1]) for p in to_uint8(x)]
+    return normalize(torch.stack(read)).to(x.device)
 
 def evaluate_codec(
     codec:str, # 'JPEG' or 'WebP'
@@ -170,9 +163,8 @@ def comparison_table(
 ) -> pd.DataFrame: # a row for each name, a column for each metric, and notes
     "Results side by side"
     def notes(about): return '; '.join(about[k] for k in ('above', 'note') if about.get(k))
-    rows = {name: dict(r['metrics'], note=notes(r['about'])) for name,r in results.items()}
-    table = pd.DataFrame.from_dict(rows, orient='index')
-    return table[[c for c in table if c != 'note'] + ['note']]
+    table = pd.DataFrame([r['metrics'] for r in results.values()], index=[*results])
+    return table.assign(note=[notes(r['about']) for r in results.values()])
 
 def compare(
     models:dict, # name → VQVAE, in eval mode
@@ -277,10 +269,9 @@ def codes_at(
     counts = (position_counts(model, ds) if counts is None else counts).cpu()
     picks = counts[_inside_box(box, len(counts), model.size)].sum(0)
     share, overall = picks/picks.sum(), counts.sum((0, 1))/counts.sum()
-    ratio = (share/overall).nan_to_num(0)
-    table = pd.DataFrame(dict(code=range(len(picks)), ratio=ratio, share=share, picks=picks.long()))
-    table = table[(table.share >= least) & (table.picks > 0)]
-    return table.sort_values(['ratio', 'picks', 'code'], ascending=[False, False, True])[:n].reset_index(drop=True)
+    code = ((share >= least) & (picks > 0)).nonzero()[:,0]
+    table = pd.DataFrame(dict(code=code, ratio=(share/overall)[code], share=share[code], picks=picks[code].long()))
+    return table.nlargest(n, ['ratio', 'picks']).reset_index(drop=True)
 
 # %% ../nbs/08_compare.ipynb #88bc7412
 def code_patches(
@@ -296,10 +287,9 @@ def code_patches(
     for i in shuffled(len(ds)):
         if len(out) == n: break
         x = ds[i]
-        at = (model.encode(x[None].to(dev))[0] == code).nonzero()
-        if not len(at): continue
-        top, left = (at[0]*cell + cell//2 - window//2).clamp(0, model.size - window).tolist()
-        out.append(x[:,top:top + window,left:left + window])
+        at = (model.encode(x[None].to(dev))[0] == code).nonzero()[:1] # the first place, if there is one
+        for top,left in (at*cell + cell//2 - window//2).clamp(0, model.size - window).tolist():
+            out.append(x[:,top:top + window,left:left + window])
     return torch.stack(out) if out else torch.empty(0, 3, window, window)
 
 # %% ../nbs/08_compare.ipynb #9a66dbff
@@ -432,20 +422,17 @@ def write_eval(
     return text
 
 # %% ../nbs/08_compare.ipynb #b8d95d59
-def _chosen(ckpt, **least):
-    "Names of the models, each once, and numbers that are 1 or more"
+def _chosen(ckpt):
+    "Names of the models, each once"
     names = [str(c) for c in ([ckpt] if isinstance(ckpt, (str, Path)) else ckpt)]
     if twice := [c for c in names if names.count(c) > 1]: raise AvatarError(f"{twice[0]} is given twice")
-    for k,v in least.items():
-        if v < 1: raise AvatarError(f"{k} is {v}; it must be 1 or more")
     if not names: raise AvatarError("there is no model to measure; give one with --ckpt")
     return names
 
 def _networks(lpips, fid, dino, vgg):
     "The perceptual distance, and networks for distances between sets"
-    nets = [] if fid == 'none' else [fid]
-    if dino != 'none': nets.append(dino_features(dino))
-    if vgg != 'none': nets.append(vgg_features(vgg))
+    made = (str, fid), (dino_features, dino), (vgg_features, vgg) # Inception's are read where they are needed
+    nets = [network(weights) for network,weights in made if weights != 'none']
     if lpips == 'none': return None, nets
     with way_out('name a file (--lpips FILE), or do without (--lpips none)'): return PerceptualLoss(lpips), nets
 
@@ -466,7 +453,8 @@ def eval_run(
 ) -> str: # the report
     "Measure trained models on held-out pictures, and compare them. Raises `AvatarError`"
     given = locals()
-    names, out = _chosen(ckpt, batch_size=batch_size, each=each), Path(out)
+    names, out = _chosen(ckpt), Path(out)
+    check_range(1, batch_size=batch_size, each=each)
     start = ['anime_vq_eval', *(word for c in names for word in ('--ckpt', c)), '--data', data]
     made = dict(command=command_line(start, eval_run, given), commit=git_commit(), date=date.today().isoformat())
     models, known = {c: load_model(c) for c in names}, {c: read_split(c) for c in names}
