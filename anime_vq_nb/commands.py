@@ -8,7 +8,7 @@ __all__ = ['YES', 'NO', 'BOOLS', 'one_line', 'as_bool', 'add_option', 'underscor
            'run_cli', 'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory', 'progress_bar']
 
 # %% ../nbs/19_commands.ipynb #58cb6f83
-import inspect, re, shlex, sys
+import inspect, os, re, shlex, sys
 from argparse import ArgumentParser
 from contextlib import contextmanager
 from importlib.resources import files
@@ -22,7 +22,7 @@ from fastcore.docments import docments
 from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from .store import AvatarError
 
@@ -32,7 +32,7 @@ def one_line(
     command:str, # its name, which heads the line
     memory:str='take fewer pictures at a time: a smaller --batch_size', # what to do where the GPU's memory is too small
 ):
-    "Let a command's mistakes end in one line on stderr and exit code 1, Ctrl-C in code 130; bugs keep their traceback"
+    "A mistake ends in one line on stderr and exit code 1, Ctrl-C in code 130, SIGTERM in 143; a bug has its traceback"
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='replace') # not every terminal has × and ↔
@@ -41,12 +41,16 @@ def one_line(
         return
     except AvatarError as e: message = str(e)
     except MisconfigurationException as e: message = ' '.join(str(e).split())
+    except BrokenPipeError: # whoever reads, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)
     except OSError as e: message = f"{e.filename or 'a file'}: {e.strerror or e}"
     except torch.cuda.OutOfMemoryError: message = f"the GPU's memory is too small for this; {memory}"
     except KeyboardInterrupt as e:
         print(f"{command}: {str(e) or 'stopped'}", file=sys.stderr)
         sys.exit(130)
     except SystemExit as e:
+        if isinstance(e, SIGTERMException): sys.exit(143)
         if isinstance(e.__context__, KeyboardInterrupt): sys.exit(130) # Lightning's, where Ctrl-C broke into training
         raise
     sys.exit(f'{command}: {message}')
@@ -140,11 +144,21 @@ def find_config(
     raise AvatarError(f"there is no configuration {name!r}; give one of {known}, or the path of a YAML file")
 
 # %% ../nbs/19_commands.ipynb #211fb5c8
+class _OnceLoader(yaml.SafeLoader):
+    "Refuses a key that is there twice, of which PyYAML takes the last"
+    def construct_mapping(self, node, deep=False):
+        keys = [k.value for k,_ in node.value]
+        for i,(k,_) in enumerate(node.value):
+            if k.value in keys[:i]:
+                problem = f'{k.value} is there for the second time'
+                raise yaml.constructor.ConstructorError(problem=problem, problem_mark=k.start_mark)
+        return super().construct_mapping(node, deep)
+
 def load_yaml(
     path, # of a YAML file
 ):
     "What a YAML file holds. Raises `AvatarError` for a file that is none, or not in UTF-8"
-    try: return yaml.safe_load(Path(path).read_text(encoding='utf-8-sig'))
+    try: return yaml.load(Path(path).read_text(encoding='utf-8-sig'), _OnceLoader)
     except UnicodeDecodeError as e:
         raise AvatarError(f"{path} is not UTF-8, which YAML wants (byte {e.start}); save it as UTF-8") from None
     except yaml.YAMLError as e:
@@ -214,6 +228,15 @@ class ConfigCLI(LightningCLI):
         except ArgumentError as e:
             command = ''.join(f' {a}' for a in args[:1] if a in self.subcommands())
             raise AvatarError(f"{' '.join(str(e).split())}; see {parser.prog}{command} --help") from None
+        self.refuse_nulls()
+
+    def refuse_nulls(self): # jsonargparse takes null for any type
+        "Raises `AvatarError` for an option that is null, though it must have a value"
+        options = self.config[self.config.subcommand]
+        for a in self._parser(self.config.subcommand)._actions:
+            kinds = get_args(hint := getattr(a, '_typehint', None))
+            if hint and a.default is not None and type(None) not in kinds and options.get(a.dest, 0) is None:
+                raise AvatarError(f"{a.dest} is null; leave it out, and it is {a.default}")
 
     def instantiate_classes(self):
         "Make data, model and trainer; raises `AvatarError` with what they have to say"

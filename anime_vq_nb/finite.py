@@ -37,6 +37,7 @@ def on_fit_start(self:FiniteSteps):
     "Counts go to the device; a run that is taken up keeps its seed"
     longest = last_step = 0 # the longest row, and the last faulty step, of this process
     self.counts = torch.tensor([self.skipped, self.bad, self.bad_in_row, longest, last_step], device=self.device)
+    RunModule.on_fit_start(self)
     if self.seed is None: self.seed = int(os.environ.get('PL_GLOBAL_SEED', 0)) # seed_everything's
     self.begin_step()
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RunModule', 'Averaging', 'averaged', 'RunOptions', 'BestCheckpoint', 'EarlyStop', 'SaveOnStop', 'rewind',
-           'read_checkpoint', 'check_checkpoint', 'KeepSplit', 'keep_split', 'log_figure', 'KeptCSV', 'git_commit',
-           'hardware', 'make_record', 'take_weights', 'measure_weights', 'RunCLI']
+           'read_checkpoint', 'check_checkpoint', 'log_figure', 'KeptCSV', 'git_commit', 'hardware', 'make_record',
+           'take_weights', 'measure_weights', 'RunCLI']
 
 # %% ../nbs/20_runs.ipynb #c77bbd03
 import csv, math, platform, shlex, shutil, signal, subprocess, time, warnings
@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from pickle import UnpicklingError
 from threading import current_thread, main_thread
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 import lightning as L
 import matplotlib.pyplot as plt
@@ -32,7 +32,7 @@ from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from .commands import ConfigCLI, auto_precision, check_trainer, load_yaml, out_of_memory, progress_bar
-from .splits import joined_split, read_split, same_split, save_split, split_record
+from .splits import KeepSplit
 from .store import AvatarError, check_range, cores
 
 # %% ../nbs/20_runs.ipynb #16bf5b25
@@ -46,6 +46,23 @@ class RunModule(L.LightningModule):
     ) -> dict: # that are set otherwise
         "Options of the trainer that the module needs; raises `AvatarError` for some that it cannot take"
         return {}
+
+# %% ../nbs/20_runs.ipynb #f2000002
+@patch
+def on_fit_start(self:RunModule):
+    "Note the optimizers' options, as they are given now"
+    groups = [g for opt in self.trainer.optimizers for g in opt.param_groups]
+    self.given = [{k: v for k,v in g.items() if k != 'params'} for g in groups]
+
+@patch
+def on_train_start(self:RunModule):
+    "Give them the last word; a checkpoint has brought its own"
+    groups = [g for opt in self.trainer.optimizers for g in opt.param_groups]
+    for g,given in zip(groups, self.given):
+        scheduled = 'initial_lr' in given
+        g.update(given, lr=g['lr']*given['initial_lr']/g['initial_lr'] if scheduled else given['lr'])
+    for c in self.trainer.lr_scheduler_configs:
+        c.scheduler.base_lrs = [g['initial_lr'] for g in c.scheduler.optimizer.param_groups]
 
 # %% ../nbs/20_runs.ipynb #1dbb845d
 class Averaging(WeightAveraging):
@@ -119,6 +136,8 @@ class RunOptions:
         average:float=.999, # decay of the moving average of the weights, which is validated and saved; 0: none
     ):
         check_range(1, ckpt_every=ckpt_every)
+        if not str(name).strip() or '..' in Path(name).parts or Path(name).is_absolute():
+            raise AvatarError(f"name is {name!r}; it is a folder's name below {out}, such as first-try")
         if not 0 <= average < 1:
             raise AvatarError(f"average is {average}; it is a decay, so from 0 to below 1; 0.999 is usual")
         self.__dict__.update({k: v for k,v in locals().items() if k != 'self'})
@@ -214,7 +233,9 @@ def interrupt(self:SaveOnStop, *args):
     print('\nstopping before the next step; Ctrl-C again stops at once', flush=True)
 
 @patch
-def on_train_batch_start(self:SaveOnStop, *args):
+def on_train_batch_start(self:SaveOnStop, trainer, *args):
+    loop = trainer.fit_loop.epoch_loop
+    loop._batches_that_stepped = trainer.global_step # by which loggers count; a resumed run's is one too many
     if self.asked: raise KeyboardInterrupt
 
 @patch
@@ -257,10 +278,12 @@ def read_checkpoint(
     "A checkpoint, by `weights_only`. Raises `AvatarError` for a file that is none, or of something else"
     if not Path(path).is_file(): raise AvatarError(f"there is no checkpoint {path}; look in RUN/checkpoints")
     ckpt = None
-    try: # a zip file ends in its table of contents
-        if is_zipfile(path): ckpt = torch.load(path, map_location='cpu', weights_only=True, **kw)
-    except (RuntimeError, UnpicklingError): pass # of torch's own format, but other contents
-    if not isinstance(ckpt, dict) or not {'state_dict', 'hyper_parameters'} <= ckpt.keys():
+    try:
+        with ZipFile(path) as file: damaged = file.testzip() # reads all of it once, and compares checksums
+        if not damaged: ckpt = torch.load(path, map_location='cpu', weights_only=True, **kw)
+    except (BadZipFile, RuntimeError, UnpicklingError, ValueError): pass # another format, or other contents
+    parts = [ckpt.get(k) for k in ('state_dict', 'hyper_parameters')] if isinstance(ckpt, dict) else [None]
+    if not all(isinstance(p, dict) for p in parts):
         raise AvatarError(f"{path} is no checkpoint of a run, or only a part of one; take another from RUN/checkpoints")
     advice = dict(tokenizer='anime_vq_train goes on with it, and a prior takes it as --data.tokenizer',
                   prior='anime_vq_prior goes on with it')
@@ -288,38 +311,6 @@ def check_checkpoint(
     if other := sorted(k for k in {*here, *there} if here.get(k) != there.get(k)):
         shapes = f"{other[0]}: {there.get(other[0], 'none')}, here {here.get(other[0], 'none')}"
         raise AvatarError(f"{path} is of a model of another shape ({shapes}); {advice}")
-
-# %% ../nbs/20_runs.ipynb #fd352016
-class KeepSplit(Callback):
-    "Writes down which pictures a run trains on. Raises `AvatarError` where its first weights saw another split"
-    def __init__(self,
-        folder=None, # of the run; None: only compare
-    ): self.folder = folder
-
-    def compare(self, trainer, module) -> dict: # the split, with what earlier weights have seen
-        "The split of a run"
-        split = split_record(trainer.datamodule)
-        for start in filter(None, (module.hparams.get('init_from'), trainer.ckpt_path)):
-            before = read_split(start)
-            if before and split: same_split(before, split, '--data.')
-            if split: split = joined_split(split, before)
-        return split
-
-    def on_fit_start(self, trainer, module):
-        split = self.compare(trainer, module)
-        if self.folder and trainer.is_global_zero and not trainer.fast_dev_run: save_split(self.folder, split)
-
-    def on_validation_start(self, trainer, module):
-        if not trainer.training and not trainer.sanity_checking and not self.folder: self.compare(trainer, module)
-
-def keep_split(
-    folder, # of a run
-    record:dict, # of make_record; val_frac, seed and checksum are added to its data
-):
-    "Put the run's split beside its exported weights, and a word on it into its record"
-    split = read_split(folder)
-    save_split(folder/'pretrained', split)
-    if split: record['data'].update({k: split[k] for k in ('val_frac', 'seed', 'checksum')})
 
 # %% ../nbs/20_runs.ipynb #ec5139cd
 def log_figure(
@@ -430,8 +421,12 @@ class RunCLI(ConfigCLI):
         path, done = self._get(self.config, 'ckpt_path'), self.ckpt.get('global_step', 0)
         check_checkpoint(path, self.ckpt, self.model)
         fit, steps = self.subcommand == 'fit', self._get(self.config, 'trainer').max_steps
-        if fit and 'optimizer_states' not in self.ckpt:
-            raise AvatarError(f"{path} holds weights alone; a run goes on from RUN/checkpoints/last.ckpt")
+        lacks = [k for k in ('optimizer_states', 'lr_schedulers', 'loops', 'callbacks') if k not in self.ckpt]
+        if fit and lacks:
+            raise AvatarError(f"{path} has no {', '.join(lacks)}; a run goes on from RUN/checkpoints/last.ckpt")
+        if fit and 'averaging_state' in self.ckpt and not self._get(self.config, 'run').average:
+            raise AvatarError(f"{path} holds a moving average, which --run.average 0 would take for the weights; "
+                              "leave that out, or start a run of its own")
         if fit and 0 <= steps <= done:
             advice = 'to go on, set a larger --trainer.max_steps; its weights can be used as they are'
             raise AvatarError(f"{path} has done {done} steps, and max_steps is {steps}; {advice}")

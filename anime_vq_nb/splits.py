@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SPLIT', 'SHORT', 'split_of', 'split_record', 'save_split', 'read_split', 'same_split', 'check_split', 'joined_split',
-           'import_litdata', 'to_litdata', 'open_litdata']
+           'KeepSplit', 'keep_split', 'import_litdata', 'to_litdata', 'open_litdata']
 
 # %% ../nbs/18_splits.ipynb #dfee35ac
 import hashlib, json, os
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
 from .data import AnimeDataModule, in_validation, mix_seed, normalize
@@ -106,6 +107,38 @@ def joined_split(
     "A run that goes on from other weights has seen their pictures, too"
     both = {*split['train_keys'], *(before or {}).get('train_keys', [])}
     return dict(split, train_keys=sorted(both), began_unknown=before is None or before.get('began_unknown', False))
+
+# %% ../nbs/18_splits.ipynb #fd352016
+class KeepSplit(Callback):
+    "Writes down which pictures a run trains on. Raises `AvatarError` where its first weights saw another split"
+    def __init__(self,
+        folder=None, # of the run; None: only compare
+    ): self.folder = folder
+
+    def compare(self, trainer, module) -> dict: # the split, with what earlier weights have seen
+        "The split of a run"
+        split = split_record(trainer.datamodule)
+        for start in filter(None, (module.hparams.get('init_from'), trainer.ckpt_path)):
+            before = read_split(start)
+            if before and split: same_split(before, split, '--data.')
+            if split: split = joined_split(split, before)
+        return split
+
+    def on_fit_start(self, trainer, module):
+        split = self.compare(trainer, module)
+        if self.folder and trainer.is_global_zero and not trainer.fast_dev_run: save_split(self.folder, split)
+
+    def on_validation_start(self, trainer, module):
+        if not trainer.training and not trainer.sanity_checking and not self.folder: self.compare(trainer, module)
+
+def keep_split(
+    folder, # of a run
+    record:dict, # of make_record; val_frac, seed and checksum are added to its data
+):
+    "Put the run's split beside its exported weights, and a word on it into its record"
+    split = read_split(folder)
+    save_split(folder/'pretrained', split)
+    if split: record['data'].update({k: split[k] for k in ('val_frac', 'seed', 'checksum')})
 
 # %% ../nbs/18_splits.ipynb #b7a05c11
 def import_litdata():

@@ -34,9 +34,10 @@ from .finite import FiniteSteps, fused
 from .losses import VQVAELoss, gradient_energy, psnr
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
 from anime_vq_nb.runs import (
-    Averaging, BestCheckpoint, EarlyStop, KeepSplit, RunCLI, RunOptions, SaveOnStop, averaged, keep_split,
-    log_figure, make_record, measure_weights, take_weights,
+    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, log_figure, make_record,
+    measure_weights, take_weights,
 )
+from .splits import KeepSplit, keep_split
 from .store import AvatarError, check_range
 
 # %% ../nbs/05_train.ipynb #7d2eadd3
@@ -252,6 +253,7 @@ def on_load_checkpoint(self:VQVAEModel, ckpt:dict):
 @patch
 def on_train_start(self:VQVAEModel):
     "Start the codes by k-means, if asked for; in a run that goes on, take up what waits"
+    FiniteSteps.on_train_start(self)
     for k,p in self.named_parameters():
         if (g := getattr(self, '_gradients', {}).get(k)) is not None: p.grad = g.to(p)
     for k,v in self.waiting().items():
@@ -271,6 +273,8 @@ def start_codes(self:VQVAEModel,
         with self.trainer.precision_plugin.forward_context(): z = self.model.encoder(batch.to(self.device))
         latents.append(all_gather(z.float()))
         if sum(map(len, latents)) >= n: break
+    if (found := sum(map(len, latents))) < n:
+        rank_zero_warn(f'kmeans_images is {n}, but there are {found} training pictures; the codes start from these')
     self.model.quantizer.start_from(torch.cat(latents)[:n], seed=self.draw_seed('k-means'))
     self.model.train()
 
