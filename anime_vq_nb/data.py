@@ -358,6 +358,8 @@ def setup(self:AnimeDataModule,
     if size != hp.size:
         raise AvatarError(f"{hp.data} holds pictures of {size}×{size}, but size is {hp.size}; "
                           f"set --data.size {size}, or prepare again with --size {hp.size}")
+    if not n:
+        raise AvatarError(f"val_frac {hp.val_frac} leaves no picture to train on; 0.1 to 0.3 is usual")
     if n < hp.batch_size*ranks:
         raise AvatarError(f"batch_size is {hp.batch_size}, but only {n} pictures are left to train on; "
                           "set a smaller --data.batch_size, or give more pictures")

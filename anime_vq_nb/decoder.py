@@ -129,6 +129,8 @@ class Pretrained(PyTorchModelHubMixin):
         "Raises `AvatarError` where it is of another class"
         known = inspect.signature(cls.__init__).parameters
         other = [k for k in json.loads(file.read_text(encoding='utf-8')) if k not in known]
+        kind = 'a prior' if 'tokenizer_hash' in other else 'a tokenizer' if 'ch' in other else None
+        if kind: raise AvatarError(f"{file} is of {kind}, not of a {cls.__name__}")
         if other:
             raise AvatarError(f"{file} is not of a {cls.__name__}, or of a newer version's: it says {other[0]!r}")
 

@@ -108,7 +108,6 @@ class VQVAEModel(FiniteSteps):
         **vqvae, # arguments of VQVAE
     ):
         super().__init__()
-        check_revival(revive, revive_by, kmeans_images, vqvae)
         check_range(0, w_rec=w_rec, w_vq=w_vq, w_commit=w_commit, w_perc=w_perc, weight_decay=weight_decay)
         check_range(0, warmup=warmup, lr_start=lr_start, lr_end=lr_end, patience=patience)
         check_range(0, kmeans_images=kmeans_images, revive_rest=revive_rest)
@@ -120,6 +119,7 @@ class VQVAEModel(FiniteSteps):
         perc_weights = str(perc_weights) # plain types, so that the checkpoint can be read without unpickling
         self.save_hyperparameters()
         self.model = VQVAE(**vqvae).to(memory_format=torch.channels_last)
+        check_revival(revive, revive_by, kmeans_images, vqvae) # of a quantizer that there is
         self.loss = VQVAELoss(w_rec, w_vq, w_commit, w_perc, l2, perc_weights)
         self.energy, self.energy_rec = MeanMetric(), MeanMetric()
         self.usage = CodebookUsage(self.model.quantizer.n_codes)
