@@ -191,7 +191,7 @@ def check_pictures(
     if x.ndim != 4 or x.shape[1] != 3 or not len(x):
         raise AvatarError(f"pictures have shape ({shape}); a batch of them is (b, 3, height, width)")
     if not x.is_floating_point():
-        raise AvatarError(f"pictures are {x.dtype}; they are floats from -1 to 1, as data.normalize makes them of bytes")
+        raise AvatarError(f"pictures are {x.dtype}; they are floats from -1 to 1, which data.normalize makes")
     if x.shape[2] % stride or x.shape[3] % stride:
         raise AvatarError(f"pictures have shape ({shape}); height and width must be multiples of {stride}")
     if not x.isfinite().all(): raise AvatarError("pictures hold values that are not finite, which no code stands for")
@@ -215,7 +215,8 @@ def decode(self:VQVAE,
     idx = torch.as_tensor(indices, device=next(self.parameters()).device)
     if idx.is_floating_point(): raise AvatarError(f"indices are {idx.dtype}; codes are integers, as encode gives them")
     if idx.ndim != 3 or not idx.numel():
-        raise AvatarError(f"indices have shape ({', '.join(map(str, idx.shape))}); a batch of them is (b, height, width)")
+        shape = ', '.join(map(str, idx.shape))
+        raise AvatarError(f"indices have shape ({shape}); a batch of them is (b, height, width)")
     return self.decoder(self.quantizer.lookup(idx.long()))
 
 # %% ../nbs/03_decoder.ipynb #11d91395

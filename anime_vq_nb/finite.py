@@ -99,9 +99,9 @@ def check_finite(self:FiniteSteps,
     flags = torch.cat([bad_loss.bool(), ~norms.isfinite()])
     bad = flags.any()
     if most: torch.nn.utils.clip_grad_norm_(params, most)
-    opt.found_inf = bad.float()
     for b,was in self.kept[i]: b.copy_(torch.where(bad, was, b))
-    if not opt.defaults.get('fused') and bad: opt.zero_grad() # waits for the device
+    if opt.defaults.get('fused'): opt.found_inf = bad.float() # others refuse to be given it
+    elif bad: opt.zero_grad() # waits for the device
     self.checked[i] = params, flags
 
 @patch
