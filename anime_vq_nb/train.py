@@ -956,6 +956,7 @@ class TrainCLI(LightningCLI):
         options = self.config[self.config.subcommand]
         check_trainer(options.trainer, self.config.subcommand)
         if not 0 <= options.seed_everything < 2**32: raise AvatarError(f"seed_everything is {options.seed_everything}; it goes from 0 to {2**32 - 1}")
+        if options.ckpt_path == '': raise AvatarError('--ckpt_path is empty; name a checkpoint, such as RUN/checkpoints/last.ckpt, or leave it out')
         self.ckpt = read_checkpoint(options.ckpt_path, self.trains, mmap=True) if options.ckpt_path else None
         if self.ckpt and options.model.get('init_from'): options.model.init_from = None # all weights are in the checkpoint
 
@@ -980,7 +981,8 @@ def progress_bar(
     cfg, # of the trainer
 ) -> list: # of one callback, or none
     "A bar that is drawn every 20 steps on a GPU: to write the loss it has to wait for it"
-    own = any(isinstance(c, ProgressBar) for c in cfg.callbacks or [])
+    given = cfg.callbacks if isinstance(cfg.callbacks, list) else [cfg.callbacks] # one alone need not be in a list
+    own = any(isinstance(c, ProgressBar) for c in given)
     return [] if own or cfg.enable_progress_bar is False else [TQDMProgressBar(20 if torch.cuda.is_available() else 1)]
 
 class KeptCSV(CSVLogger):
@@ -1010,6 +1012,7 @@ def check_trainer(
         limit_val_batches=(cfg.limit_val_batches == 0, 'validation chooses the weights that are kept; leave it out, or give a part such as 0.1'))
     if subcommand == 'fit': wrong |= dict(
         enable_checkpointing=(cfg.enable_checkpointing is False, 'checkpoints are what a run is for; leave it out'),
+        gradient_clip_val=((cfg.gradient_clip_val or 0) < 0, 'it is a norm, so above 0; null: no clipping'),
         accumulate_grad_batches=(cfg.accumulate_grad_batches < 1, 'it is a number of batches, at least 1'),
         limit_train_batches=(cfg.limit_train_batches == 0, 'there would be nothing to learn from; leave it out'),
         max_steps=(cfg.max_steps == 0 or cfg.max_steps < -1, 'give the number of steps in all; -1: as many as max_epochs has'),
