@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['YES', 'NO', 'BOOLS', 'one_line', 'as_bool', 'add_option', 'underscored', 'flags_set', 'cli', 'command_line',
            'config_names', 'find_config', 'load_yaml', 'read_config', 'named_configs', 'add_help', 'ConfigCLI',
-           'run_cli', 'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory', 'progress_bar']
+           'run_cli', 'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory', 'in_notebook',
+           'progress_bar']
 
 # %% ../nbs/19_commands.ipynb #58cb6f83
 import inspect, os, re, shlex, sys
@@ -325,11 +326,16 @@ def out_of_memory(
     return isinstance(e, (RuntimeError, MemoryError)) and any(s in str(e) for s in said)
 
 # %% ../nbs/19_commands.ipynb #c694b031
+def in_notebook() -> bool:
+    "Is there a kernel, which shows widgets?"
+    try: return get_ipython().kernel is not None
+    except (NameError, AttributeError): return False
+
 def progress_bar(
     cfg, # options of Lightning's Trainer
 ) -> list: # of one callback, or none
     "A bar that is drawn every 20 steps on a GPU: to write the loss it has to wait for it"
     given = cfg.callbacks if isinstance(cfg.callbacks, list) else [cfg.callbacks] # one alone need not be in a list
     own = any(isinstance(c, ProgressBar) for c in given)
-    if own or cfg.enable_progress_bar is False: return []
+    if own or cfg.enable_progress_bar is False or in_notebook(): return [] # a notebook has a view of the run
     return [TQDMProgressBar(20 if torch.cuda.is_available() else 1)]

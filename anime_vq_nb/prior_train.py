@@ -33,13 +33,14 @@ from .eval import grid_side, load_model
 from .finite import FiniteSteps, fused
 from .prior import ARPrior, MaskedPrior, Transformer
 from anime_vq_nb.runs import (
-    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, hardware, log_figure,
-    measure_weights, take_weights,
+    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, hardware, measure_weights,
+    take_weights,
 )
 from .splits import KeepSplit, check_split, keep_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
 from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
 from .train import check_optimizer, warmup_cosine
+from .watch import log_figure
 
 # %% ../nbs/11_prior_train.ipynb #9501d7c5
 def classes_of(

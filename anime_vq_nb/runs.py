@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RunModule', 'Averaging', 'averaged', 'RunOptions', 'BestCheckpoint', 'EarlyStop', 'SaveOnStop', 'rewind',
-           'read_checkpoint', 'check_checkpoint', 'log_figure', 'KeptCSV', 'git_commit', 'hardware', 'make_record',
-           'take_weights', 'measure_weights', 'RunCLI']
+           'read_checkpoint', 'check_checkpoint', 'KeptCSV', 'git_commit', 'hardware', 'make_record', 'take_weights',
+           'measure_weights', 'RunCLI']
 
 # %% ../nbs/20_runs.ipynb #c77bbd03
 import csv, math, platform, shlex, shutil, signal, subprocess, time, warnings
@@ -19,19 +19,20 @@ from threading import current_thread, main_thread
 from zipfile import BadZipFile, ZipFile
 
 import lightning as L
-import matplotlib.pyplot as plt
 import torch
 from fastcore.basics import patch
 from lightning.pytorch.callbacks import (
     Callback, EarlyStopping, LambdaCallback, LearningRateMonitor, ModelCheckpoint, WeightAveraging,
 )
 from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from .commands import ConfigCLI, auto_precision, check_trainer, load_yaml, out_of_memory, progress_bar
+from anime_vq_nb.commands import (
+    ConfigCLI, auto_precision, check_trainer, in_notebook, load_yaml, out_of_memory, progress_bar,
+)
 from .splits import KeepSplit
 from .store import AvatarError, check_range, cores
 
@@ -264,10 +265,14 @@ def on_exception(self:SaveOnStop, trainer, module, exception):
     rewind(trainer)
     trainer.save_checkpoint(self.file)
     if not trainer.is_global_zero: return
+    stopped = f'\nStopped at step {trainer.global_step}, and saved. To go on:'
+    if in_notebook():
+        print(stopped, 'run.resume()', flush=True)
+        return
     pairs = zip(self.argv, [None, *self.argv])
     argv = [a for a,before in pairs if '--ckpt_path' not in (a.split('=')[0], before)]
     line = shlex.join([*argv, '--ckpt_path', str(self.file)])
-    print(f"\nStopped at step {trainer.global_step}. To go on:\n  {self.command} {line}", flush=True)
+    print(f'{stopped}\n  {self.command} {line}', flush=True)
 
 # %% ../nbs/20_runs.ipynb #a188d64d
 def read_checkpoint(
@@ -313,18 +318,6 @@ def check_checkpoint(
         raise AvatarError(f"{path} is of a model of another shape ({shapes}); {advice}")
 
 # %% ../nbs/20_runs.ipynb #ec5139cd
-def log_figure(
-    trainer:L.Trainer, # its loggers get the figure, if they take figures
-    name:str, # such as 'reconstructions'
-    fig:plt.Figure,
-):
-    "Send a figure to TensorBoard or Weights & Biases"
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_figure(name, fig, trainer.global_step, close=False)
-        if isinstance(logger, WandbLogger): logger.log_image(name, [fig], step=trainer.global_step)
-    plt.close(fig)
-
 class KeptCSV(CSVLogger):
     "A `CSVLogger` that adds to the numbers that are there; Lightning's removes them"
     @property
@@ -459,6 +452,7 @@ def fit_options(self:RunCLI, cfg) -> dict: # options of the trainer
         batches = cfg.accumulate_grad_batches*self.model.hparams.get('accumulate', 1)
         kw['val_check_interval'] = cfg.val_check_interval*batches
     self.folder = run.folder(self.config.fit.get('ckpt_path'))
+    if in_notebook() and cfg.enable_progress_bar is None: kw['enable_progress_bar'] = False # it has a view
     callbacks = self.callbacks(run) + progress_bar(cfg) + [LambdaCallback(on_train_start=self.write_config)]
     if cfg.logger in (None, True):
         kw['logger'] = [c(self.folder, name='', version='') for c in (KeptCSV, TensorBoardLogger)]

@@ -34,11 +34,12 @@ from .finite import FiniteSteps, fused
 from .losses import VQVAELoss, gradient_energy, psnr
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
 from anime_vq_nb.runs import (
-    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, log_figure, make_record,
-    measure_weights, take_weights,
+    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, make_record, measure_weights,
+    take_weights,
 )
 from .splits import KeepSplit, keep_split
 from .store import AvatarError, check_range
+from .watch import log_figure
 
 # %% ../nbs/05_train.ipynb #7d2eadd3
 def warmup_cosine(
