@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PRIORS', 'classes_of', 'TokenDataModule', 'TokenDataset', 'PriorModel', 'param_groups', 'picture_rows', 'Dreams',
-           'PriorRun', 'prior_callbacks', 'PriorCLI', 'prior_summary', 'prior_fit_cli']
+           'PriorOptions', 'prior_callbacks', 'PriorCLI', 'prior_summary', 'make_prior_cli', 'prior_fit_cli',
+           'fit_prior', 'PriorRun']
 
 # %% ../nbs/11_prior_train.ipynb #f7ddfc96
 import hashlib, json, math, shlex
@@ -25,13 +26,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset, Subset
 from torchvision.utils import make_grid
 
-from .commands import add_help, run_cli
+from .commands import add_help, as_arguments, run_cli, start_run
 from anime_vq_nb.data import (
     AnimeDataModule, AvatarDataset, TrainSampler, _StoreLoader, batches_together, in_validation, shuffled, to_uint8,
 )
 from .eval import grid_side, load_model
 from .finite import FiniteSteps, fused
-from .prior import ARPrior, MaskedPrior, Transformer
+from .prior import ARPrior, MaskedPrior, Prior, Transformer
 from anime_vq_nb.runs import (
     Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, hardware, measure_weights,
     take_weights,
@@ -40,7 +41,7 @@ from .splits import KeepSplit, check_split, keep_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
 from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
 from .train import check_optimizer, warmup_cosine
-from .watch import log_figure
+from .watch import LiveView, Run, log_figure
 
 # %% ../nbs/11_prior_train.ipynb #9501d7c5
 def classes_of(
@@ -321,18 +322,19 @@ class Dreams(Callback):
     def __init__(self,
         every:int=500, # steps
         n:int=16, # pictures
-    ): self.every, self.n, self.last = every, n, 0
+    ): self.every, self.n, self.last, self.now = every, n, 0, False
 
     def on_train_batch_end(self, trainer, module, *args):
         step = trainer.global_step
-        if step % self.every or step == self.last or not trainer.is_global_zero: return
-        self.last, prior, tokenizer = step, module.model, trainer.datamodule.model.to(module.device)
+        due = self.now or not step % self.every
+        if not due or step == self.last or not trainer.is_global_zero: return
+        self.now, self.last, prior, tokenizer = False, step, module.model, trainer.datamodule.model.to(module.device)
         labels = torch.arange(self.n) % prior.n_classes if prior.n_classes else None
         with averaged(trainer, module): codes = prior.sample(self.n, labels=labels)
         log_figure(trainer, 'samples', picture_rows(decode_codes(tokenizer, codes), f'step {step}'))
 
 # %% ../nbs/11_prior_train.ipynb #4836cf37
-class PriorRun(RunOptions):
+class PriorOptions(RunOptions):
     "Where a run writes, and how often"
     def __init__(self,
         out:str='runs', # folder of all runs; each gets a folder out/name/0, 1, …; a resumed one goes on in its own
@@ -349,7 +351,7 @@ class PriorRun(RunOptions):
         self.__dict__.update({k: v for k,v in locals().items() if k != 'self'})
 
 def prior_callbacks(
-    run:PriorRun,
+    run:PriorOptions,
     folder:Path, # of this run
     argv:list=(), # arguments of the command
 ) -> list: # of Lightning callbacks
@@ -358,7 +360,7 @@ def prior_callbacks(
     every = ModelCheckpoint(ckpts, 'step-{step:06d}', every_n_train_steps=run.ckpt_every, save_top_k=-1,
                             auto_insert_metric_name=False)
     cbs = [BestCheckpoint(ckpts, 'val/nll'), every, Dreams(run.samples_every), LearningRateMonitor('step'),
-           SaveOnStop(ckpts, argv, 'anime_vq_prior'), KeepSplit(folder)]
+           SaveOnStop(ckpts, argv, 'anime_vq_prior'), KeepSplit(folder), LiveView()]
     if run.average: cbs.append(Averaging(run.average))
     if run.patience: cbs.append(EarlyStop('val/nll', patience=run.patience))
     return cbs
@@ -370,11 +372,11 @@ class PriorCLI(RunCLI):
 
     def add_arguments_to_parser(self, parser):
         "Options of the run; help from docments"
-        parser.add_class_arguments(PriorRun, 'run')
+        parser.add_class_arguments(PriorOptions, 'run')
         parser.link_arguments('data', 'model.facts', compute_fn=TokenDataModule.facts, apply_on='instantiate')
         add_help(parser, 'model', PriorModel.__init__)
         add_help(parser, 'data', TokenDataModule.__init__)
-        add_help(parser, 'run', PriorRun.__init__)
+        add_help(parser, 'run', PriorOptions.__init__)
 
     def callbacks(self, run): return prior_callbacks(run, self.folder, self.argv)
 
@@ -432,9 +434,37 @@ def after_fit(self:PriorCLI):
     print(f'\n{prior_summary(record)}\n\n' + '\n'.join(f'  {k:12}{v}' for k,v in paths.items()))
 
 # %% ../nbs/11_prior_train.ipynb #94627e62
+def make_prior_cli(argv): return partial(PriorCLI, PriorModel, TokenDataModule)
+
 def prior_fit_cli(
     argv:list=None, # arguments; those of the process by default
 ):
     "Train or validate a prior by command; `anime_vq_prior` calls it. Errors are one line on stderr and exit code 1"
     about = 'Train a prior over the codes of a tokenizer; to judge it: anime_vq_prior eval --help'
-    run_cli('anime_vq_prior', lambda argv: partial(PriorCLI, PriorModel, TokenDataModule), argv, about)
+    run_cli('anime_vq_prior', make_prior_cli, argv, about)
+
+# %% ../nbs/11_prior_train.ipynb #f1100002
+def fit_prior(
+    config='prior_demo', # name of a configuration, or a YAML file
+    **options, # as `anime_vq_prior fit` has them, by name: max_steps=100; tokenizer takes a run, too
+) -> Run:
+    "Train a prior as `anime_vq_prior fit` does, and return its run. Raises `AvatarError`; an interrupt stops and saves"
+    makers = dict(run=PriorOptions, data=TokenDataModule, model=PriorModel, trainer=L.Trainer)
+    groups = {k: [c.__init__] for k,c in makers.items()}
+    options = {k: getattr(v, 'folder', v) for k,v in options.items()}
+    argv = ['fit', '--config', str(config), *as_arguments(options, groups)]
+    return Run(start_run('anime_vq_prior', make_prior_cli, argv))
+
+class PriorRun(Run, kind='prior'):
+    "A prior's run"
+    curves = {'nats a token': ['train/loss'], 'bits a token': ['val/nll']}
+
+    @property
+    def model(self) -> Prior: # in eval mode, on the CPU
+        "The exported prior"
+        return PRIORS[self.config['model'].get('kind', 'masked')].from_pretrained(self.folder)
+
+    def resume(self, **options) -> Run:
+        "Go on where it stopped, in the same run; options as in `fit_prior`. Raises `AvatarError`"
+        if not self.last: raise AvatarError(f'{self.folder} has no checkpoint to go on from')
+        return fit_prior(self.folder/'config.yaml', ckpt_path=self.last, **options)

@@ -217,7 +217,7 @@ class SaveOnStop(Callback):
         self.restore()
         if trainer.fast_dev_run: return
         # before Averaging, further down, puts the average in place of the weights
-        trainer.save_checkpoint(self.folder/'last.ckpt')
+        trainer.save_checkpoint(self.folder/'last.ckpt', weights_only=False)
 
 # %% ../nbs/20_runs.ipynb #b68a21ca
 @patch
@@ -263,7 +263,7 @@ def on_exception(self:SaveOnStop, trainer, module, exception):
     self.restore()
     if trainer.global_step <= self.first or trainer.fast_dev_run: return # nothing is lost, and what was there is better
     rewind(trainer)
-    trainer.save_checkpoint(self.file)
+    trainer.save_checkpoint(self.file, weights_only=False)
     if not trainer.is_global_zero: return
     stopped = f'\nStopped at step {trainer.global_step}, and saved. To go on:'
     if in_notebook():
@@ -479,6 +479,7 @@ def fit(self:RunCLI, **kw):
         if not self.trainer.global_step:
             raise AvatarError("no step was taken; look at --trainer.max_steps, max_epochs and max_time")
     except BaseException as e:
+        if isinstance(e, SystemExit): e.folder = self.folder # for whoever goes on in Python
         if self.folder in made and self.trainer.is_global_zero and not any(self.folder.glob('checkpoints/*')):
             shutil.rmtree(self.folder, ignore_errors=True)
             with suppress(OSError): [p.rmdir() for p in made[1:]] # up to one that holds more

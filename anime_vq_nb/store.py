@@ -26,6 +26,7 @@ from torch.utils.data import Dataset
 # %% ../nbs/16_store.ipynb #d39fd930
 class AvatarError(ValueError):
     "An error that the caller can fix: what is wrong, where, and the way out, in one line"
+    def _render_traceback_(self): return [f'AvatarError: {self}'] # what a notebook shows
 
 def check_range(
     low:float, # the least that makes sense
