@@ -15,11 +15,11 @@ from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor
 
 from .decoder import VQVAE
-from .finite import fused
+from .finite import check_optimizer, fused
 from .losses import Discriminator, GAN_LOSSES, LeCAM, adaptive_weight, diff_augment, gan_weight, r1_penalty
 from .runs import read_checkpoint
 from .store import AvatarError, check_range
-from .train import VQVAEModel, check_optimizer
+from .train import VQVAEModel
 
 # %% ../nbs/07_gan.ipynb #b3fc4538
 def check_gan(o):
@@ -214,8 +214,3 @@ def on_load_checkpoint(self:VQGANModel, ckpt:dict):
     "Resume it"
     VQVAEModel.on_load_checkpoint(self, ckpt)
     self.iteration = ckpt.get('gan', {}).get('iteration', 0)
-
-@patch
-def waiting(self:VQGANModel) -> dict:
-    "As in phase 1; and what LeCAM waits for"
-    return {**VQVAEModel.waiting(self), 'logits': self.lecam.waiting}

@@ -31,7 +31,7 @@ from anime_vq_nb.data import (
     AnimeDataModule, AvatarDataset, TrainSampler, _StoreLoader, batches_together, in_validation, shuffled, to_uint8,
 )
 from .eval import grid_side, load_model
-from .finite import FiniteSteps, fused
+from .finite import FiniteSteps, check_optimizer, fused
 from .prior import ARPrior, MaskedPrior, Prior, Transformer
 from anime_vq_nb.runs import (
     Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, hardware, measure_weights,
@@ -40,7 +40,7 @@ from anime_vq_nb.runs import (
 from .splits import KeepSplit, check_split, keep_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
 from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
-from .train import check_optimizer, warmup_cosine
+from .train import warmup_cosine
 from .watch import LiveView, Run, log_figure
 
 # %% ../nbs/11_prior_train.ipynb #9501d7c5

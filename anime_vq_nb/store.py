@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['VERSION', 'BLOCK', 'LITDATA', 'OURS', 'REJECTS', 'THUMB', 'AvatarError', 'check_range', 'check_seed', 'check_size',
-           'way_out', 'cores', 'checksums', 'no_store', 'read_info', 'outdated', 'AvatarStore', 'thumbnail',
-           'save_store', 'only_one']
+           'check_choice', 'way_out', 'cores', 'checksums', 'no_store', 'read_info', 'outdated', 'AvatarStore',
+           'thumbnail', 'save_store', 'only_one']
 
 # %% ../nbs/16_store.ipynb #b83762a0
 import csv, hashlib, json, math, os, shlex, shutil
@@ -51,6 +51,11 @@ def check_size(
     "The encoder halves a picture up to four times, so its side must be a multiple of 16"
     if size >= 16 and size % 16 == 0: return
     raise AvatarError(f"size {size} is not a multiple of 16; the nearest is {max(16, round(size/16)*16)}")
+
+# %% ../nbs/16_store.ipynb #f1600001
+def check_choice(name, value, choices):
+    "Raises `AvatarError` for an option that is none of its choices"
+    if value not in choices: raise AvatarError(f"{name} is {value!r}; it can be {' or '.join(map(repr, choices))}")
 
 # %% ../nbs/16_store.ipynb #3bc2305c
 @contextmanager
