@@ -148,12 +148,12 @@ def find_config(
 
 # %% ../nbs/19_commands.ipynb #211fb5c8
 class _OnceLoader(yaml.SafeLoader):
-    "Refuses a key that is there twice, of which PyYAML takes the last"
+    "Refuses a duplicated key, of which PyYAML takes the last"
     def construct_mapping(self, node, deep=False):
         keys = [k.value for k,_ in node.value]
         for i,(k,_) in enumerate(node.value):
             if k.value in keys[:i]:
-                problem = f'{k.value} is there for the second time'
+                problem = f'{k.value} is a duplicated key'
                 raise yaml.constructor.ConstructorError(problem=problem, problem_mark=k.start_mark)
         return super().construct_mapping(node, deep)
 

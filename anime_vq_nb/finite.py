@@ -34,7 +34,7 @@ class FiniteSteps(RunModule):
 
 @patch
 def on_fit_start(self:FiniteSteps):
-    "Counts go to the device; a run that is taken up keeps its seed"
+    "Counts go to the device; a resumed run keeps its seed"
     longest = last_step = 0 # the longest row, and the last faulty step, of this process
     self.counts = torch.tensor([self.skipped, self.bad, self.bad_in_row, longest, last_step], device=self.device)
     RunModule.on_fit_start(self)
@@ -200,6 +200,6 @@ def on_save_checkpoint(self:FiniteSteps, ckpt:dict):
 
 @patch
 def on_load_checkpoint(self:FiniteSteps, ckpt:dict):
-    "Take them up"
+    "Restore them"
     for k,v in ckpt.get('skipped', {}).items(): setattr(self, k, v)
     self.seed = ckpt.get('seed', self.seed)
