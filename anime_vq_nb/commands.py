@@ -6,14 +6,15 @@
 __all__ = ['YES', 'NO', 'BOOLS', 'TOP', 'VQVAE_MODEL', 'PHASES', 'one_line', 'as_bool', 'add_option', 'underscored', 'flags_set',
            'cli', 'command_line', 'config_names', 'find_config', 'load_yaml', 'read_config', 'named_configs',
            'add_help', 'ConfigCLI', 'start_cli', 'run_cli', 'named_option', 'as_arguments', 'start_run',
-           'model_of_phase', 'without_phase', 'model_name', 'auto_precision', 'wrong_options', 'check_trainer',
-           'out_of_memory', 'in_notebook', 'progress_bar']
+           'model_of_phase', 'without_phase', 'model_name', 'model_classes', 'find_model', 'auto_precision',
+           'wrong_options', 'check_trainer', 'out_of_memory', 'in_notebook', 'progress_bar']
 
 # %% ../nbs/19_commands.ipynb #58cb6f83
 import inspect, json, os, re, shlex, sys
 from argparse import ArgumentParser
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import get_args, get_origin
@@ -359,6 +360,25 @@ def model_name(
         if a == '--config': name = (yaml.safe_load(b).get('run') or {}).get('model', name)
         if a.startswith('--run.model'): name = a.partition('=')[2] or b
     return name
+
+# %% ../nbs/19_commands.ipynb #63c50d94
+def model_classes(
+    model:type,
+) -> list: # from the class itself up to VQVAEModel, be it the package's or a notebook's; empty for another class
+    "The classes whose arguments are options of the model"
+    names = [k.__name__ for k in model.__mro__]
+    return [*model.__mro__[:names.index('VQVAEModel') + 1]] if 'VQVAEModel' in names else []
+
+def find_model(
+    name:str, # of a class, as module.Class
+) -> type: # a VQVAEModel
+    "The class to train. Raises `AvatarError` where there is none of that name"
+    module, _, kind = str(name).rpartition('.')
+    try: found = getattr(import_module(module), kind)
+    except (ImportError, AttributeError, ValueError) as e:
+        raise AvatarError(f"run.model is {name!r}; it names a class as {VQVAE_MODEL} does ({e})") from None
+    if isinstance(found, type) and model_classes(found): return found
+    raise AvatarError(f"run.model is {name!r}, which is no VQVAEModel")
 
 # %% ../nbs/19_commands.ipynb #bf85abd1
 def auto_precision() -> str: # one of Lightning's names

@@ -4,14 +4,13 @@
 
 # %% auto #0
 __all__ = ['warmup_cosine', 'check_revival', 'VQVAEModel', 'patch_errors', 'reconstructions', 'Pictures', 'some_pictures',
-           'TrainOptions', 'find_model', 'run_callbacks', 'TrainCLI', 'summary', 'train_class', 'make_cli', 'train_cli',
+           'TrainOptions', 'run_callbacks', 'TrainCLI', 'summary', 'train_class', 'make_cli', 'train_cli',
            'option_groups', 'fit', 'TokenizerRun', 'plan']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
 import inspect, io, json, math
 from contextlib import redirect_stdout
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,8 +28,8 @@ from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
 from anime_vq_nb.commands import (
-    VQVAE_MODEL, add_help, as_arguments, find_config, model_name, named_option, read_config, run_cli, start_run,
-    without_phase,
+    VQVAE_MODEL, add_help, as_arguments, find_config, find_model, model_classes, model_name, named_option,
+    read_config, run_cli, start_run, without_phase,
 )
 from .data import AnimeDataModule, batches_together, show_rows, shuffled
 from .decoder import VQVAE
@@ -293,7 +292,7 @@ class Pictures(Callback):
         log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts).figure)
 
     def on_validation_end(self, trainer, module):
-        if trainer.sanity_checking or not trainer.training or not trainer.is_global_zero: return
+        if trainer.sanity_checking or trainer.state.fn != 'fit' or not trainer.is_global_zero: return
         error, x, x_rec = module.worst
         log_figure(trainer, 'worst', show_rows({'the worst of all held-out faces': x, 'reconstructions': x_rec}))
 
@@ -321,19 +320,6 @@ class TrainOptions(RunOptions):
             raise AvatarError(f"stop_on is {stop_on!r}; it can be 'val/rec', 'val/perc' or null")
         self.model, self.pictures_every = model, pictures_every
         self.stop_on, self.stop_patience = stop_on, stop_patience
-
-# %% ../nbs/05_train.ipynb #63c50d94
-def find_model(
-    name:str, # of a class, as module.Class
-) -> type: # a VQVAEModel
-    "The class to train. Raises `AvatarError` where there is none of that name"
-    if name == VQVAE_MODEL: return VQVAEModel
-    module, _, kind = str(name).rpartition('.')
-    try: found = getattr(import_module(module), kind)
-    except (ImportError, AttributeError, ValueError) as e:
-        raise AvatarError(f"run.model is {name!r}; it names a class as {VQVAE_MODEL} does ({e})") from None
-    if isinstance(found, type) and issubclass(found, VQVAEModel): return found
-    raise AvatarError(f"run.model is {name!r}, which is no VQVAEModel")
 
 # %% ../nbs/05_train.ipynb #f2e425a0
 def run_callbacks(
@@ -364,8 +350,7 @@ class TrainCLI(RunCLI):
         "Options of the run; one size for data and model; help from docments"
         parser.add_class_arguments(TrainOptions, 'run')
         parser.link_arguments('data.size', 'model.size')
-        kinds = [k for k in reversed(self.model_class.__mro__) if issubclass(k, VQVAEModel)]
-        add_help(parser, 'model', VQVAE.__init__, *(k.__init__ for k in kinds))
+        add_help(parser, 'model', VQVAE.__init__, *(k.__init__ for k in reversed(model_classes(self.model_class))))
         add_help(parser, 'data', AnimeDataModule.__init__)
         add_help(parser, 'run', TrainOptions.__init__)
 
@@ -416,7 +401,10 @@ def whereabouts(self:TrainCLI, file) -> dict:
     return where
 
 # %% ../nbs/05_train.ipynb #5eac8b0e
-def train_class(argv): return find_model(model_name(TrainCLI.read_arguments(argv)))
+def train_class(argv): # the class to train; from its own notebook, the notebook's
+    name = model_name(TrainCLI.read_arguments(argv))
+    return VQVAEModel if name == VQVAE_MODEL else find_model(name)
+
 def make_cli(argv): return partial(TrainCLI, train_class(argv), AnimeDataModule)
 
 def train_cli(
@@ -430,7 +418,7 @@ def option_groups(config, options) -> dict:
     "Group → functions whose arguments are its options"
     given = ['fit', '--config', str(config)]
     if 'model' in options: given += ['--run.model', options['model']]
-    kinds = [k for k in train_class(given).__mro__ if issubclass(k, VQVAEModel)] + [VQVAE]
+    kinds = [*model_classes(train_class(given)), VQVAE]
     makers = dict(run=TrainOptions, data=AnimeDataModule, trainer=L.Trainer)
     return {**{k: [c.__init__] for k,c in makers.items()}, 'model': [k.__init__ for k in kinds]}
 
