@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['NowAndThen', 'write_json', 'Progress', 'run_folder', 'log_figure', 'Run', 'kind_of', 'describe', 'duration', 'View',
-           'as_png', 'LiveView']
+           'as_png', 'shell_stream', 'answer', 'answer_widgets', 'LiveView']
 
 # %% ../nbs/26_watch.ipynb #f2600002
 import io, json, os, time
 from html import escape
 from pathlib import Path
+from threading import current_thread, main_thread
 
 import ipywidgets as w
 import lightning as L
@@ -18,7 +19,7 @@ import pandas as pd
 import torch
 import yaml
 from fastcore.basics import patch
-from IPython.display import Image
+from IPython.display import Image, display
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
@@ -28,8 +29,11 @@ from .store import AvatarError
 
 # %% ../nbs/26_watch.ipynb #f2600006
 class NowAndThen:
-    "Says when it is time again: after some seconds, or a hundred times as long as the last time took"
-    def __init__(self, seconds:float=2.): self.seconds, self.next, self.took = seconds, 0., 0.
+    "Says when it is time again: after some seconds, or more, so that it takes no more than its part of the time"
+    def __init__(self,
+        seconds:float=2., # from one time to the next, at the least
+        part:float=.01, # of the time
+    ): self.seconds, self.part, self.next, self.took = seconds, part, 0., 0.
 
     def __call__(self) -> bool: return time.monotonic() >= self.next
 
@@ -38,7 +42,7 @@ class NowAndThen:
     def __exit__(self, *args):
         last = time.monotonic() - self.began
         self.took += last # seconds in all
-        self.next = time.monotonic() + max(self.seconds, 100*last)
+        self.next = time.monotonic() + max(self.seconds, last/self.part)
 
 # %% ../nbs/26_watch.ipynb #f2600007
 def write_json(
@@ -51,10 +55,10 @@ def write_json(
     os.replace(part, path)
 
 class Progress(Callback):
-    "Writes `progress.json` into a run's folder: step, steps, pictures a second, seconds left, memory, state"
+    "Writes `progress.json` into a run's folder: step, steps, pictures a second, seconds left, memory, state, and when"
     def __init__(self,
         seconds:float=2., # between two looks at the least
-    ): self.soon, self.clock, self.from_step = NowAndThen(seconds), None, 0
+    ): self.soon, self.clock, self.from_step = NowAndThen(seconds, .003), None, 0
 
     def on_train_start(self, trainer, module):
         self.clock, self.from_step = time.monotonic(), trainer.global_step
@@ -82,16 +86,22 @@ class Progress(Callback):
 def facts(self:Progress,
     trainer, # of Lightning
     state:str, # 'training', 'stopped' or 'finished'
-) -> dict: # step, steps, state, pictures_per_second, seconds_left, gpu_memory (GiB at the peak, None without one), when
-    "How far a run is"
+) -> dict: # plain values
+    "How far a run is; `gpu_memory` is in GiB at the peak; `looking` are the seconds that this took, of all `seconds`"
     step, steps = trainer.global_step, int(trainer.estimated_stepping_batches)
-    rate = (step - self.from_step)/max(time.monotonic() - self.clock, 1e-9) # steps a second, since it began or went on
+    seconds = time.monotonic() - self.clock # since it began, or went on
+    rate = (step - self.from_step)/max(seconds, 1e-9) # steps a second
     data = getattr(trainer.datamodule, 'hparams', {})
     pictures = data.get('batch_size', 1)*trainer.accumulate_grad_batches*trainer.world_size
     memory = torch.cuda.max_memory_allocated()/2**30 if torch.cuda.is_available() else None
     left = None if state != 'training' or not rate else (steps - step)/rate
     return dict(step=step, steps=steps, state=state, pictures_per_second=rate*pictures, seconds_left=left,
-                gpu_memory=memory, when=time.time())
+                gpu_memory=memory, when=time.time(), seconds=seconds, looking=self.looking)
+
+@patch(as_prop=True)
+def looking(self:Progress) -> float: # seconds
+    "What was spent between steps"
+    return self.soon.took
 
 # %% ../nbs/26_watch.ipynb #f2600021
 def run_folder(
@@ -107,8 +117,10 @@ def log_figure(
 ):
     "Send a figure to TensorBoard or Weights & Biases, and put it into the run's folder, among its pictures"
     if folder := run_folder(trainer):
-        (folder/'pictures').mkdir(parents=True, exist_ok=True)
-        fig.savefig(folder/'pictures'/f'{name}-{trainer.global_step:06d}.png')
+        file = folder/'pictures'/f'{name}-{trainer.global_step:06d}.png'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fig.savefig(part := file.with_suffix('.part'), format='png')
+        os.replace(part, file) # whoever looks meanwhile sees a whole picture
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_figure(name, fig, trainer.global_step, close=False)
@@ -237,19 +249,23 @@ def pictures(self:Run,
 
 # %% ../nbs/26_watch.ipynb #f2600014
 class View:
-    "What one looks at in a notebook; `refresh` reads the run's folder anew"
+    "What one looks at in a notebook; `refresh` and `draw` read the run's folder anew"
+    order = ['reconstructions', 'samples', 'worst', 'codes'] # of pictures, from the top
+
     def __init__(self,
         run:Run,
         buttons:tuple=(), # of ipywidgets
     ):
-        self.run, self.drawn, self.following = run, None, True
-        self.bar, self.text = w.IntProgress(max=1, layout=dict(width='50%')), w.HTML()
-        self.curves, self.pictures = w.Image(format='png'), {}
-        self.slider = w.SelectionSlider(options=[0], description='step', layout=dict(width='50%'))
+        self.run, self.drawn, self.following, hidden = run, None, True, dict(display='none')
+        self.bar, self.text = w.IntProgress(max=1, layout=dict(width='250px')), w.HTML()
+        self.curves, self.pictures = w.Image(format='png', layout=hidden), {}
+        self.slider = w.SelectionSlider(options=[0], description='step', layout=dict(width='500px', **hidden))
         self.slider.observe(self.choose, 'value')
-        self.rows = w.VBox()
-        self.widget = w.VBox([w.HBox([self.bar, self.text]), w.HBox(buttons), self.curves, self.slider, self.rows])
+        self.rows = w.VBox(layout=dict(align_items='flex-start')) # else pictures are as wide as the page
+        parts = [w.HBox([self.bar, self.text]), w.HBox(buttons), self.curves, self.slider, self.rows]
+        self.widget = w.VBox(parts, layout=dict(align_items='flex-start'))
         self.refresh()
+        self.draw()
 
     def choose(self, change):
         "Show the pictures of a step; the last one follows the run"
@@ -258,32 +274,44 @@ class View:
 
     def show(self, step):
         "Show the pictures of a step, or of the last one before it"
-        for name,image in self.pictures.items():
+        for name,image in [*self.pictures.items()]:
             files = {s: f for s,f in self.run.pictures(name).items() if s <= step}
             if files: image.value = files[max(files)].read_bytes()
 
 # %% ../nbs/26_watch.ipynb #f2600015
 @patch
 def refresh(self:View):
-    "Read the folder, and show what is new"
+    "Read the folder, and show how far it is, and new pictures"
     p = self.run.progress
     self.bar.max, self.bar.value = max(1, p.get('steps', 1)), p.get('step', 0)
     self.bar.bar_style = dict(finished='success', stopped='warning').get(p.get('state'), '')
     self.text.value = escape(describe(p))
-    csv, files = self.run.folder/'metrics.csv', (self.run.folder/'pictures').glob('*.png')
-    names = {f.stem.rpartition('-')[0] for f in files}
-    stamp = csv.stat().st_mtime if csv.is_file() else None
-    if stamp != self.drawn: self.drawn, self.curves.value = stamp, as_png(self.run.plot())
+    self.find_pictures()
+
+@patch
+def draw(self:View):
+    "Draw the curves, where there are new numbers; this takes half a second"
+    file = self.run.folder/'metrics.csv'
+    stamp = file.stat().st_mtime if file.is_file() and file.stat().st_size else None
+    if stamp == self.drawn: return
+    self.drawn, self.curves.value, self.curves.layout.display = stamp, as_png(self.run.plot()), None
+
+@patch
+def find_pictures(self:View):
+    "Show pictures that are new, to whoever looks at the latest"
+    names = {f.stem.rpartition('-')[0] for f in (self.run.folder/'pictures').glob('*.png')}
     for name in sorted(names - self.pictures.keys()): self.pictures[name] = w.Image(format='png')
-    self.rows.children = [*self.pictures.values()]
+    def place(name): return self.order.index(name) if name in self.order else len(self.order)
+    rows = [self.pictures[n] for n in sorted(self.pictures, key=place)]
+    if rows != [*self.rows.children]: self.rows.children = rows
     steps = sorted({s for name in names for s in self.run.pictures(name)})
-    if steps and steps != [*self.slider.options]:
-        at = steps[-1] if self.following or self.slider.value not in steps else self.slider.value
-        self.slider.unobserve(self.choose, 'value') # new options begin at the first, which nobody chose
-        self.slider.options = steps
-        self.slider.value = at
-        self.slider.observe(self.choose, 'value')
-        self.show(at)
+    if not steps or steps == [*self.slider.options]: return
+    at = steps[-1] if self.following or self.slider.value not in steps else self.slider.value
+    self.slider.unobserve(self.choose, 'value') # new options begin at the first, which nobody chose
+    self.slider.options, self.slider.layout.display = steps, None
+    self.slider.value = at
+    self.slider.observe(self.choose, 'value')
+    self.show(at)
 
 def as_png(
     fig:plt.Figure,
@@ -294,17 +322,58 @@ def as_png(
     plt.close(fig)
     return file.getvalue()
 
+# %% ../nbs/26_watch.ipynb #f2600031
+def shell_stream(
+    kernel, # of ipykernel
+): # of pyzmq
+    "Where messages to the kernel's main thread arrive"
+    thread = getattr(kernel, 'shell_channel_thread', None) # from ipykernel 7 on
+    return thread.manager.get_shell_channel_to_subshell_pair(None).to_stream if thread else kernel.shell_stream
+
+def answer(kernel, frames) -> bool: # was it a message for a widget?
+    "Hand a message for a widget to it, and tell the page that this is done"
+    session = kernel.session
+    idents, rest = session.feed_identities(frames, copy=False)
+    kind = session.deserialize(rest, content=False, copy=False)['header']['msg_type']
+    if not kind.startswith('comm_') or kind not in kernel.shell_handlers: return False
+    message, cell = session.deserialize(rest, copy=False), kernel.get_parent()
+    kernel.shell_handlers[kind](None, idents, message)
+    for state,parent in (('idle', message), ('busy', cell)): # the cell itself still runs
+        session.send(kernel.iopub_socket, 'status', dict(execution_state=state), parent=parent)
+    return True
+
+def answer_widgets(
+    kernel, # of ipykernel
+):
+    "Let widgets do what was asked of them while a cell runs; call it in the main thread, now and then"
+    stream = shell_stream(kernel)
+    if stream is None or not stream.socket.poll(0): return
+    then, others = stream._recv_callback, []
+    def take(frames):
+        if not answer(kernel, frames): others.append(frames)
+    stream.on_recv(take, copy=False)
+    try: stream.flush()
+    finally:
+        stream.on_recv(then, copy=False)
+        for frames in others: stream.io_loop.add_callback(then, frames) # once the cell is done
+
 # %% ../nbs/26_watch.ipynb #f2600018
 class LiveView(Progress):
     "Shows a run while it trains, in Jupyter, VS Code or Colab; takes less than a hundredth of its time"
     view, shown = None, ('reconstructions', 'samples') # what is left in the notebook, besides curves
 
-    def on_train_start(self, trainer, module):
-        super().on_train_start(trainer, module)
-        self.trainer = trainer
+    def __init__(self,
+        seconds:float=2., # between two looks at the least
+    ):
+        super().__init__(seconds)
+        self.curves = NowAndThen(10., .006)
+
+    @property
+    def looking(self): return self.soon.took + self.curves.took
 
     def stop(self, *args):
         "Stop before the next step, and save"
+        self.view.text.value = 'stopping before the next step'
         for c in self.trainer.callbacks:
             if isinstance(c, SaveOnStop): c.asked = True
 
@@ -313,28 +382,48 @@ class LiveView(Progress):
         for c in self.trainer.callbacks:
             if hasattr(c, 'now'): c.now = True
 
-    def look(self, trainer, state):
-        super().look(trainer, state)
-        if not in_notebook() or not (run_folder(trainer)/'config.yaml').is_file(): return
-        if self.view is None:
-            stop = w.Button(description='Stop and save', icon='stop')
-            picture = w.Button(description='Picture now', icon='image')
-            stop.on_click(self.stop), picture.on_click(self.picture_now)
-            hint = w.HTML('or interrupt the kernel, which stops and saves, too')
-            self.view = View(Run(run_folder(trainer)), (stop, picture, hint))
-            display(self.view.widget)
-        self.view.refresh()
-        if state != 'training': self.still()
+    def listen(self, *args):
+        "Answer buttons"
+        if self.view is not None and current_thread() is main_thread(): answer_widgets(get_ipython().kernel)
 
-    def still(self):
-        "Leave a picture in the notebook"
-        run, self.view = self.view.run, None
-        display(fig := run.plot())
-        plt.close(fig)
-        for name in self.shown:
-            if files := run.pictures(name): display(Image(filename=files[max(files)]))
+    def on_train_batch_end(self, *args):
+        self.listen()
+        super().on_train_batch_end(*args)
+        if self.view is not None and self.curves():
+            with self.curves: self.view.draw()
+
+    def on_validation_batch_end(self, *args): self.listen()
 
 # %% ../nbs/26_watch.ipynb #f2600019
+@patch
+def look(self:LiveView, trainer, state):
+    "Write down how far it is, and show it"
+    Progress.look(self, trainer, state)
+    if not in_notebook() or not (run_folder(trainer)/'config.yaml').is_file(): return
+    if self.view is None: self.open(trainer)
+    if state == 'training': self.view.refresh()
+    else: self.still()
+
+@patch
+def open(self:LiveView, trainer):
+    "Show the view"
+    stop = w.Button(description='Stop and save', icon='stop')
+    picture = w.Button(description='Picture now', icon='image')
+    stop.on_click(self.stop), picture.on_click(self.picture_now)
+    self.trainer, self.view = trainer, View(Run(run_folder(trainer)), (stop, picture))
+    self.handle = display(self.view.widget, display_id=True)
+
+@patch
+def still(self:LiveView):
+    "Put pictures in the place of the view, which a saved notebook keeps"
+    run, self.view = self.view.run, None
+    last = [files[max(files)] for n in self.shown if (files := run.pictures(n))]
+    stills = [Image(as_png(run.plot()))] if len(run.history) else []
+    first, *more = stills + [Image(filename=f) for f in last] or [run]
+    self.handle.update(first)
+    for image in more: display(image)
+
+# %% ../nbs/26_watch.ipynb #f2600033
 @patch
 def watch(self:Run,
     seconds:float=5., # between two looks
@@ -347,3 +436,5 @@ def watch(self:Run,
         if until is not None and time.monotonic() - began > until: break
         time.sleep(seconds)
         view.refresh()
+        view.draw()
+        if in_notebook(): answer_widgets(get_ipython().kernel)
