@@ -16,15 +16,15 @@ from urllib.request import urlopen
 import nbformat.v4 as v4
 from websocket import create_connection
 
-RUN = "fit('demo', n_demo=120, kmeans_images=0, val_check_interval=50, pictures_every=20, max_steps={}, name='{}')"
+RUN = "fit('demo', n_demo=120, batch_size=4, kmeans_images=0, val_check_interval=50, pictures_every=50,\n    max_steps={})"
 CELLS = dict(
     imports='from anime_vq_nb.train import fit\nfrom anime_vq_nb.watch import Run',
-    fit='run = ' + RUN.format(400, 'demo'),
+    fit='run = ' + RUN.format("400, name='demo'"),
     resume='run = run.resume()\nrun',
     plot='run.plot()',
-    interrupt=RUN.format(1000, 'short'),
+    interrupt=RUN.format("1000, name='short'"),
     mistake="fit('demo', max_step=10)",
-    again="run = Run('runs/demo/0')\nprint(run)\nrun.plot()")
+    again="run = Run('runs/demo/0')\nprint(run)\nrun.watch()")
 NOISE = 'litlogger', 'GPU available', 'TPU available', 'Params', 'max_steps=', 'Warning', 'Seed set', '%|'
 PANEL = "[...jupyterapp.shell.widgets('main')].find(w => w.context?.path.endsWith('.ipynb'))" # of the notebook
 KERNEL = f"{PANEL}?.sessionContext.session?.kernel?.status == 'idle'"
@@ -137,8 +137,7 @@ class Notebook:
     def command(self, name: str): self.browser.js(f"void jupyterapp.commands.execute('{name}')")
 
     def start(self, name: str):
-        self.browser.js(f'{PANEL}.content.activeCellIndex = {[*CELLS].index(name)}')
-        self.command('notebook:run-cell')
+        self.queue(name)
         wait(f'the cell {name} to start', lambda: self.cell(name, 'model.executionState') == 'running'
              or self.cell(name, 'model.executionCount'), 20)
 
@@ -150,6 +149,10 @@ class Notebook:
         failed = [o for o in outputs if o['output_type'] == 'error']
         check(bool(failed) == error, f'the cell {name} ended with{"" if failed else "out"} an error', failed)
         return outputs
+
+    def queue(self, name: str):
+        self.browser.js(f'{PANEL}.content.activeCellIndex = {[*CELLS].index(name)}')
+        self.command('notebook:run-cell')
 
     def run(self, name: str, **kw) -> list:
         self.start(name)
@@ -163,8 +166,11 @@ class Notebook:
 
     def press(self, name: str, label: str):
         "A button of a cell's view"
-        at = f'{PANEL}.content.widgets[{[*CELLS].index(name)}].outputArea.node'
-        self.browser.click(f"[...{at}.querySelectorAll('button')].find(b => b.innerText.includes('{label}'))")
+        self.browser.click(f"{self.all(name, 'button')}.find(b => b.innerText.includes('{label}'))")
+
+    def all(self, name: str, what: str) -> str:
+        "Elements of a cell's output, in JavaScript"
+        return f"[...{PANEL}.content.widgets[{[*CELLS].index(name)}].outputArea.node.querySelectorAll('{what}')]"
 
     def shot(self, title: str, name: str):
         "A screenshot with a cell at its top"
@@ -198,35 +204,47 @@ def train_and_stop(nb: Notebook, folder: Path):
     nb.start('fit')
     first = wait("the run's view", lambda: nb.step('fit'))
     wait('the view to move on', lambda: nb.step('fit') > first)
-    wait('pictures in the view', lambda: nb.cell('fit', "outputArea.node.querySelectorAll('img').length > 1"))
+    wait('pictures in the view', lambda: nb.browser.js(f"{nb.all('fit', 'img')}.length > 1"))
     nb.shot('training', 'fit')
     nb.press('fit', 'Stop and save')
     outputs = nb.end('fit', seconds=20)
     check((folder/'checkpoints/stopped.ckpt').is_file(), 'Stop and save left no stopped.ckpt')
     check_quiet('fit', outputs)
-    check(stills(outputs) == 2, f'the stopped run left {stills(outputs)} still pictures, not curves and faces')
+    check(stills(outputs) == 1, f'the stopped run left {stills(outputs)} still pictures, not one')
     nb.shot('stopped', 'fit')
 
 
+def look_back(nb: Notebook, name: str):
+    "The slider shows earlier pictures"
+    def seen(): return nb.browser.js(f"{nb.all(name, 'img')}.map(i => i.src).join()")
+    before = seen()
+    nb.browser.js(f"{nb.all(name, '.noUi-handle')}[0].focus()")
+    nb.browser.key('ArrowLeft')
+    wait('the slider to show other pictures', lambda: seen() != before, 20)
+
+
 def go_on(nb: Notebook, folder: Path):
-    "A resumed run writes into the same folder, and draws when it is asked to"
+    "A resumed run writes into the same folder, and draws when it is asked to; the next cell waits"
     nb.start('resume')
+    nb.queue('plot')
     wait("the resumed run's view", lambda: nb.step('resume'))
     nb.press('resume', 'Picture now')
-    def asked(): return [f for f in folder.glob('pictures/reconstructions-*.png') if int(f.stem[-6:]) % 20]
+    def asked(): return [f for f in folder.glob('pictures/reconstructions-*.png') if int(f.stem[-6:]) % 50]
     wait('the picture that was asked for', asked, 30)
+    wait('two pictures', lambda: len([*folder.glob('pictures/reconstructions-*.png')]) > 2, 60)
+    wait('the slider', lambda: (at := nb.step('resume')) and at > max(int(f.stem[-6:]) for f in asked()))
+    look_back(nb, 'resume')
+    nb.shot('looking back', 'resume')
     outputs = nb.end('resume')
     check((folder/'record.json').is_file() and not (folder.parent/'1').exists(), 'the run did not go on in its folder')
     check_quiet('resume', outputs)
-    check(stills(outputs) == 2, f'the finished run left {stills(outputs)} still pictures, not curves and faces')
+    check(stills(outputs) == 1, f'the finished run left {stills(outputs)} still pictures, not one')
     nb.shot('finished', 'resume')
-    seen = "[...outputArea.node.querySelectorAll('img')].map(i => i.src).join()"
-    before = nb.cell('resume', seen)
-    nb.cell('resume', "outputArea.node.querySelector('.noUi-handle').focus()")
-    for _ in range(5): nb.browser.key('ArrowLeft')
-    wait('the slider to show other pictures', lambda: nb.cell('resume', seen) != before, 20)
-    nb.shot('looking back', 'resume')
-    check(stills(nb.run('plot')) == 1, 'run.plot() is not one picture')
+    progress = json.loads((folder/'progress.json').read_text())
+    part = progress['looking']/progress['seconds']
+    print(f"  the view took {progress['looking']:.2f} s of {progress['seconds']:.1f} s, {part:.2%}")
+    check(part < .01, f"the view took {part:.2%} of the run's time")
+    check(stills(nb.end('plot')) == 1, 'run.plot() is not one picture')
     nb.shot('plot', 'plot')
 
 
@@ -255,11 +273,12 @@ def restart(nb: Notebook, file: Path, url: str):
     wait('the new kernel', lambda: nb.browser.js(KERNEL), 60)
     outputs = nb.run('again')
     check('finished, step 400 of 400' in plain(outputs), 'the run was not opened again', plain(outputs))
+    look_back(nb, 'again')
     nb.shot('opened again', 'again')
     nb.command('docmanager:save')
     time.sleep(2)
     saved = json.loads(file.read_text(encoding='utf-8'))['cells'][1]['outputs']
-    check(stills(saved) == 2, f'the saved notebook holds {stills(saved)} still pictures of the run')
+    check(stills(saved) == 1, f'the saved notebook holds {stills(saved)} still pictures of the run, not one')
     nb.open(url)
     nb.shot('reloaded', 'fit')
 

@@ -289,7 +289,8 @@ class Pictures(Callback):
         self.last, self.now = step, False # with accumulation, several batches share a step
         with averaged(trainer, module): rows = reconstructions(module.model, some_pictures(trainer, self.n))
         log_figure(trainer, 'reconstructions', rows)
-        log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts).figure)
+        fig, ax = plt.subplots(figsize=(3.5, 1.6), layout='constrained')
+        log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts, ax).figure)
 
     def on_validation_end(self, trainer, module):
         if trainer.sanity_checking or trainer.state.fn != 'fit' or not trainer.is_global_zero: return

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NowAndThen', 'write_json', 'Progress', 'run_folder', 'log_figure', 'Run', 'kind_of', 'describe', 'duration', 'View',
-           'as_png', 'shell_stream', 'answer', 'answer_widgets', 'LiveView']
+           'as_png', 'shell_stream', 'answer', 'answer_widgets', 'LiveView', 'stacked']
 
 # %% ../nbs/26_watch.ipynb #f2600002
 import io, json, os, time
@@ -19,9 +19,10 @@ import pandas as pd
 import torch
 import yaml
 from fastcore.basics import patch
-from IPython.display import Image, display
+from IPython.display import display
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from PIL import Image
 
 from .commands import in_notebook
 from .runs import SaveOnStop
@@ -237,6 +238,7 @@ def plot(self:Run) -> plt.Figure:
         ax.tick_params(labelsize=7)
         if len(names) > 1: ax.legend(fontsize=7)
     if not panels: axs[0,0].set_axis_off()
+    plt.close(fig) # so that a notebook shows what is returned, and not once more
     return fig
 
 @patch
@@ -360,16 +362,16 @@ def answer_widgets(
 # %% ../nbs/26_watch.ipynb #f2600018
 class LiveView(Progress):
     "Shows a run while it trains, in Jupyter, VS Code or Colab; takes less than a hundredth of its time"
-    view, shown = None, ('reconstructions', 'samples') # what is left in the notebook, besides curves
+    view, shown = None, ('reconstructions', 'samples') # pictures that are left in the notebook, below the curves
 
     def __init__(self,
         seconds:float=2., # between two looks at the least
     ):
         super().__init__(seconds)
-        self.curves = NowAndThen(10., .006)
+        self.opening, self.curves = NowAndThen(), NowAndThen(10., .006)
 
     @property
-    def looking(self): return self.soon.took + self.curves.took
+    def looking(self): return sum(t.took for t in (self.opening, self.soon, self.curves))
 
     def stop(self, *args):
         "Stop before the next step, and save"
@@ -396,15 +398,6 @@ class LiveView(Progress):
 
 # %% ../nbs/26_watch.ipynb #f2600019
 @patch
-def look(self:LiveView, trainer, state):
-    "Write down how far it is, and show it"
-    Progress.look(self, trainer, state)
-    if not in_notebook() or not (run_folder(trainer)/'config.yaml').is_file(): return
-    if self.view is None: self.open(trainer)
-    if state == 'training': self.view.refresh()
-    else: self.still()
-
-@patch
 def open(self:LiveView, trainer):
     "Show the view"
     stop = w.Button(description='Stop and save', icon='stop')
@@ -414,14 +407,38 @@ def open(self:LiveView, trainer):
     self.handle = display(self.view.widget, display_id=True)
 
 @patch
-def still(self:LiveView):
-    "Put pictures in the place of the view, which a saved notebook keeps"
+def on_train_batch_start(self:LiveView, trainer, *args):
+    "Open the view as soon as the run has its folder"
+    if self.view is not None or not in_notebook() or not trainer.is_global_zero: return
+    if not (run_folder(trainer)/'config.yaml').is_file(): return # of a run that only tries whether all goes
+    with self.opening: self.open(trainer)
+
+@patch
+def look(self:LiveView, trainer, state):
+    "Write down how far it is, and show it"
+    Progress.look(self, trainer, state)
+    if self.view is not None: self.view.refresh()
+
+@patch
+def end(self:LiveView, trainer, state):
+    "Put a picture in the place of the view, which a saved notebook keeps"
+    Progress.end(self, trainer, state)
+    if self.view is None: return
     run, self.view = self.view.run, None
-    last = [files[max(files)] for n in self.shown if (files := run.pictures(n))]
-    stills = [Image(as_png(run.plot()))] if len(run.history) else []
-    first, *more = stills + [Image(filename=f) for f in last] or [run]
-    self.handle.update(first)
-    for image in more: display(image)
+    curves = [io.BytesIO(as_png(run.plot()))] if len(run.history) else []
+    parts = curves + [files[max(files)] for n in self.shown if (files := run.pictures(n))]
+    self.handle.update(stacked(parts) if parts else run)
+
+def stacked(
+    pictures:list, # files
+) -> Image.Image:
+    "One above the other, on white"
+    pictures = [Image.open(p).convert('RGB') for p in pictures]
+    whole, y = Image.new('RGB', (max(p.width for p in pictures), sum(p.height for p in pictures)), 'white'), 0
+    for p in pictures:
+        whole.paste(p, (0, y))
+        y += p.height
+    return whole
 
 # %% ../nbs/26_watch.ipynb #f2600033
 @patch
