@@ -271,6 +271,7 @@ def restart(nb: Notebook, file: Path, url: str):
     nb.browser.click(accept)
     time.sleep(2)
     wait('the new kernel', lambda: nb.browser.js(KERNEL), 60)
+    nb.run('imports')
     outputs = nb.run('again')
     check('finished, step 400 of 400' in plain(outputs), 'the run was not opened again', plain(outputs))
     look_back(nb, 'again')

@@ -228,15 +228,17 @@ def plot(self:Run) -> plt.Figure:
     history = self.history
     panels = {k: [n for n in names if n in history] for k,names in self.curves.items()}
     panels = {k: names for k,names in panels.items() if names}
-    fig, axs = plt.subplots(1, max(1, len(panels)), figsize=(2.6*max(1, len(panels)), 2), squeeze=False,
-                            layout='constrained', dpi=80)
+    n = max(1, len(panels))
+    fig, axs = plt.subplots(1, n, figsize=(2.6*n, 2), squeeze=False, dpi=80)
+    fig.subplots_adjust(.45/2.6/n, .14, 1 - .1/2.6/n, .88, .55/2.05) # a layout that is reckoned takes twice the time
     for ax,(title,names) in zip(axs[0], panels.items()):
         for n in names:
             values = history[n].dropna()
             ax.plot(values.index, values, label=n.partition('/')[0], marker='.' if len(values) < 3 else None)
         ax.set_title(title, fontsize=9)
         ax.tick_params(labelsize=7)
-        if len(names) > 1: ax.legend(fontsize=7)
+        ax.locator_params(nbins=5)
+        if len(names) > 1 and ax is axs[0,0]: ax.legend(fontsize=7, loc='upper right') # losses fall
     if not panels: axs[0,0].set_axis_off()
     plt.close(fig) # so that a notebook shows what is returned, and not once more
     return fig
@@ -251,7 +253,7 @@ def pictures(self:Run,
 
 # %% ../nbs/26_watch.ipynb #f2600014
 class View:
-    "What one looks at in a notebook; `refresh` and `draw` read the run's folder anew"
+    "What one looks at in a notebook; `refresh` and `draw`, which takes longer, read the run's folder anew"
     order = ['reconstructions', 'samples', 'worst', 'codes'] # of pictures, from the top
 
     def __init__(self,
@@ -267,7 +269,6 @@ class View:
         parts = [w.HBox([self.bar, self.text]), w.HBox(buttons), self.curves, self.slider, self.rows]
         self.widget = w.VBox(parts, layout=dict(align_items='flex-start'))
         self.refresh()
-        self.draw()
 
     def choose(self, change):
         "Show the pictures of a step; the last one follows the run"
@@ -292,7 +293,7 @@ def refresh(self:View):
 
 @patch
 def draw(self:View):
-    "Draw the curves, where there are new numbers; this takes half a second"
+    "Draw the curves, where there are new numbers; this takes a quarter of a second"
     file = self.run.folder/'metrics.csv'
     stamp = file.stat().st_mtime if file.is_file() and file.stat().st_size else None
     if stamp == self.drawn: return
@@ -368,7 +369,7 @@ class LiveView(Progress):
         seconds:float=2., # between two looks at the least
     ):
         super().__init__(seconds)
-        self.opening, self.curves = NowAndThen(), NowAndThen(10., .006)
+        self.opening, self.curves = NowAndThen(), NowAndThen(10., .004)
 
     @property
     def looking(self): return sum(t.took for t in (self.opening, self.soon, self.curves))
@@ -412,6 +413,7 @@ def on_train_batch_start(self:LiveView, trainer, *args):
     if self.view is not None or not in_notebook() or not trainer.is_global_zero: return
     if not (run_folder(trainer)/'config.yaml').is_file(): return # of a run that only tries whether all goes
     with self.opening: self.open(trainer)
+    self.curves.next = time.monotonic() + 5. # nobody waits for these
 
 @patch
 def look(self:LiveView, trainer, state):
@@ -448,6 +450,7 @@ def watch(self:Run,
 ):
     "Look at a run that trains elsewhere; the kernel's interrupt ends the looking, not the run"
     view, began = View(self), time.monotonic()
+    view.draw()
     display(view.widget)
     while self.progress.get('state', 'training') == 'training':
         if until is not None and time.monotonic() - began > until: break
