@@ -16,13 +16,14 @@ from urllib.request import urlopen
 import nbformat.v4 as v4
 from websocket import create_connection
 
-RUN = "fit('demo', n_demo=120, batch_size=4, kmeans_images=0, val_check_interval=50, pictures_every=50,\n    max_steps={})"
+SMALL = 'n_demo=120, batch_size=4, kmeans_images=0'
+RUN = f"fit('demo', name='{{}}', max_steps={{}}, {SMALL},\n    val_check_interval=50, pictures_every=50)"
 CELLS = dict(
     imports='from anime_vq_nb.train import fit\nfrom anime_vq_nb.watch import Run',
-    fit='run = ' + RUN.format("400, name='demo'"),
+    fit='run = ' + RUN.format('demo', 400),
     resume='run = run.resume()\nrun',
     plot='run.plot()',
-    interrupt=RUN.format("1000, name='short'"),
+    interrupt=RUN.format('short', 1000),
     mistake="fit('demo', max_step=10)",
     again="run = Run('runs/demo/0')\nprint(run)\nrun.watch()")
 NOISE = 'litlogger', 'GPU available', 'TPU available', 'Params', 'max_steps=', 'Warning', 'Seed set', '%|'

@@ -233,7 +233,8 @@ def interrupt(self:SaveOnStop, *args):
     "Answer Ctrl-C"
     if self.asked: raise KeyboardInterrupt
     self.asked = True
-    print('\nstopping before the next step; Ctrl-C again stops at once', flush=True)
+    again = 'another interrupt' if in_notebook() else 'Ctrl-C again'
+    print(f'\nstopping before the next step; {again} stops at once', flush=True)
 
 @patch
 def on_train_batch_start(self:SaveOnStop, trainer, *args):
