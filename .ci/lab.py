@@ -238,6 +238,7 @@ def go_on(nb: Notebook, folder: Path):
     nb.shot('looking back', 'resume')
     outputs = nb.end('resume')
     check((folder/'record.json').is_file() and not (folder.parent/'1').exists(), 'the run did not go on in its folder')
+    for kind in ('codes', 'worst'): check([*folder.glob(f'pictures/{kind}-*.png')], f'there is no picture {kind}')
     check_quiet('resume', outputs)
     check(stills(outputs) == 1, f'the finished run left {stills(outputs)} still pictures, not one')
     nb.shot('finished', 'resume')
