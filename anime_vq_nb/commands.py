@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['YES', 'NO', 'BOOLS', 'TOP', 'VQVAE_MODEL', 'PHASES', 'one_line', 'as_bool', 'add_option', 'underscored', 'flags_set',
            'cli', 'command_line', 'config_names', 'find_config', 'load_yaml', 'read_config', 'named_configs',
-           'add_help', 'ConfigCLI', 'start_cli', 'run_cli', 'named_option', 'as_arguments', 'start_run',
+           'add_help', 'ConfigCLI', 'start_cli', 'run_cli', 'named_option', 'as_arguments', 'quiet', 'start_run',
            'model_of_phase', 'without_phase', 'model_name', 'model_classes', 'find_model', 'auto_precision',
            'wrong_options', 'check_trainer', 'out_of_memory', 'in_notebook', 'progress_bar']
 
 # %% ../nbs/19_commands.ipynb #58cb6f83
-import inspect, json, os, re, shlex, sys
+import inspect, json, logging, os, re, shlex, sys, warnings
 from argparse import ArgumentParser
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -24,6 +24,7 @@ import torch
 import yaml
 from fastcore.docments import docments
 from jsonargparse import ArgumentError
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -316,13 +317,31 @@ def as_arguments(
     return [x for k,v in options.items() for x in (named_option(k, groups), text(v))]
 
 # %% ../nbs/19_commands.ipynb #f2000011
+@contextmanager
+def quiet():
+    "Without Lightning's greeting and its advice; what else there is to warn of is a line each"
+    loggers = [logging.getLogger(f'lightning.{k}') for k in ('pytorch', 'fabric')]
+    levels = [l.level for l in loggers]
+    for l in loggers: l.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *args, **kw: print(message, file=sys.stderr)
+            warnings.filterwarnings('ignore', category=PossibleUserWarning)
+            warnings.filterwarnings('ignore', 'Checkpoint directory') # of a run that goes on, it is not empty
+            for kind in (DeprecationWarning, FutureWarning):
+                warnings.filterwarnings('ignore', category=kind, module='lightning')
+            yield
+    finally:
+        for l,level in zip(loggers, levels): l.setLevel(level)
+
 def start_run(
     command:str, # its name
     make, # arguments → the class to call
     argv:list, # arguments
 ) -> Path: # of the run's folder
     "Train as a command does, and return when it is done, or was interrupted. Raises `AvatarError`"
-    try: return start_cli(command, make, argv).folder
+    try:
+        with quiet(): return start_cli(command, make, argv).folder
     except SystemExit as e:
         if isinstance(e.__context__, KeyboardInterrupt) and e.folder.is_dir(): return e.folder
         raise
