@@ -276,14 +276,11 @@ def on_exception(self:SaveOnStop, trainer, module, exception):
     module.undo_step()
     trainer.save_checkpoint(self.file, weights_only=False)
     if not trainer.is_global_zero: return
-    stopped = f'\nStopped at step {trainer.global_step}, and saved. To go on:'
-    if in_notebook():
-        print(stopped, 'run.resume()', flush=True)
-        return
     pairs = zip(self.argv, [None, *self.argv])
     argv = [a for a,before in pairs if '--ckpt_path' not in (a.split('=')[0], before)]
-    line = shlex.join([*argv, '--ckpt_path', str(self.file)])
-    print(f'{stopped}\n  {self.command} {line}', flush=True)
+    line = shlex.join([self.command, *argv, '--ckpt_path', str(self.file)])
+    how = 'run.resume()' if in_notebook() else line
+    print(f'\nStopped at step {trainer.global_step}, and saved. To go on:\n  {how}', flush=True)
 
 # %% ../nbs/20_runs.ipynb #a188d64d
 def read_checkpoint(

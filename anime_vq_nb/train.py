@@ -454,7 +454,9 @@ class TokenizerRun(Run, kind='tokenizer'):
         "Held-out faces above what the model makes of them"
         dm = AnimeDataModule(**self.config['data'])
         dm.setup()
-        return reconstructions(self.model, torch.stack([dm.val_ds[i] for i in sorted(shuffled(len(dm.val_ds))[:n])]))
+        faces = torch.stack([dm.val_ds[i] for i in sorted(shuffled(len(dm.val_ds))[:n])])
+        plt.close(fig := reconstructions(self.model, faces)) # so that a notebook shows what is returned, and not twice
+        return fig
 
     def resume(self, **options) -> Run:
         "Go on where it stopped, in the same run; options as in `fit`, such as max_steps. Raises `AvatarError`"
