@@ -19,12 +19,12 @@ import pandas as pd
 import torch
 import yaml
 from fastcore.basics import patch
-from IPython.display import display
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 
 from .commands import in_notebook
+from .data import batches_together
 from .runs import SaveOnStop
 from .store import AvatarError
 
@@ -93,7 +93,7 @@ def facts(self:Progress,
     seconds = time.monotonic() - self.clock # since it began, or went on
     rate = (step - self.from_step)/max(seconds, 1e-9) # steps a second
     data = getattr(trainer.datamodule, 'hparams', {})
-    pictures = data.get('batch_size', 1)*trainer.accumulate_grad_batches*trainer.world_size
+    pictures = data.get('batch_size', 1)*batches_together(trainer)*trainer.world_size
     memory = torch.cuda.max_memory_allocated()/2**30 if torch.cuda.is_available() else None
     left = None if state != 'training' or not rate else (steps - step)/rate
     return dict(step=step, steps=steps, state=state, pictures_per_second=rate*pictures, seconds_left=left,
