@@ -325,6 +325,7 @@ def quiet():
     for l in loggers: l.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter('default', UserWarning) # also where a page has muted its own
             warnings.showwarning = lambda message, *args, **kw: print(message, file=sys.stderr)
             warnings.filterwarnings('ignore', category=PossibleUserWarning)
             warnings.filterwarnings('ignore', 'Checkpoint directory') # of a run that goes on, it is not empty
