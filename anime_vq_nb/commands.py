@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['YES', 'NO', 'BOOLS', 'TOP', 'VQVAE_MODEL', 'PHASES', 'one_line', 'as_bool', 'add_option', 'underscored', 'flags_set',
            'cli', 'command_line', 'config_names', 'find_config', 'load_yaml', 'read_config', 'named_configs',
-           'add_help', 'ConfigCLI', 'start_cli', 'run_cli', 'named_option', 'as_arguments', 'quiet', 'start_run',
-           'model_of_phase', 'without_phase', 'model_name', 'model_classes', 'find_model', 'auto_precision',
-           'wrong_options', 'check_trainer', 'out_of_memory', 'in_notebook', 'progress_bar']
+           'add_help', 'ConfigCLI', 'start_cli', 'run_cli', 'named_option', 'as_arguments', 'settings_of', 'quiet',
+           'start_run', 'model_of_phase', 'without_phase', 'model_name', 'model_classes', 'find_model',
+           'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory', 'in_notebook', 'progress_bar']
 
 # %% ../nbs/19_commands.ipynb #58cb6f83
 import inspect, json, logging, os, re, shlex, sys, warnings
@@ -316,6 +316,20 @@ def as_arguments(
     def text(v): return json.dumps(v) if v is None or isinstance(v, (bool, list, tuple, dict)) else str(v)
     return [x for k,v in options.items() for x in (named_option(k, groups), text(v))]
 
+def settings_of(
+    config, # name of a configuration, or a YAML file
+    options:dict, # by name, as Python has them
+    groups:dict, # group → functions whose arguments it has
+) -> dict: # group → option → value
+    "What a run would be told: defaults, the configuration, options. Raises `AvatarError`"
+    cfg = {g: {k: p.default for f in fs for k,p in inspect.signature(f).parameters.items()} for g,fs in groups.items()}
+    for section,values in read_config(find_config(str(config))).items():
+        if section in cfg: cfg[section].update(values or {})
+    for k,v in options.items():
+        section, _, key = named_option(k, groups)[2:].partition('.')
+        if key: cfg[section][key] = getattr(v, 'folder', v)
+    return cfg
+
 # %% ../nbs/19_commands.ipynb #f2000011
 @contextmanager
 def quiet():
@@ -339,13 +353,15 @@ def start_run(
     command:str, # its name
     make, # arguments → the class to call
     argv:list, # arguments
-) -> Path: # of the run's folder
+) -> Path: # of the run's folder; there is none after fast_dev_run
     "Train as a command does, and return when it is done, or was interrupted. Raises `AvatarError`"
     try:
         with quiet(): return start_cli(command, make, argv).folder
     except SystemExit as e:
-        if isinstance(e.__context__, KeyboardInterrupt) and e.folder.is_dir(): return e.folder
-        raise
+        if not isinstance(e.__context__, KeyboardInterrupt): raise
+        folder = getattr(e, 'folder', None) # none where it was not training
+        if folder is None or not folder.is_dir(): raise KeyboardInterrupt from None
+        return folder
     except MisconfigurationException as e: raise AvatarError(' '.join(str(e).split())) from None
 
 # %% ../nbs/19_commands.ipynb #220d8b38

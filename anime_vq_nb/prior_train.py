@@ -447,13 +447,14 @@ def prior_fit_cli(
 def fit_prior(
     config='prior_demo', # name of a configuration, or a YAML file
     **options, # as `anime_vq_prior fit` has them, by name: max_steps=100; tokenizer takes a run, too
-) -> Run:
+) -> Run: # None after fast_dev_run, which leaves nothing
     "Train a prior as `anime_vq_prior fit` does, and return its run. Raises `AvatarError`; an interrupt stops and saves"
     makers = dict(run=PriorOptions, data=TokenDataModule, model=PriorModel, trainer=L.Trainer)
     groups = {k: [c.__init__] for k,c in makers.items()}
     options = {k: getattr(v, 'folder', v) for k,v in options.items()}
     argv = ['fit', '--config', str(config), *as_arguments(options, groups)]
-    return Run(start_run('anime_vq_prior', make_prior_cli, argv))
+    folder = start_run('anime_vq_prior', make_prior_cli, argv)
+    return Run(folder) if folder.is_dir() else None
 
 class PriorRun(Run, kind='prior'):
     "A prior's run"

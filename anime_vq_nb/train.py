@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['warmup_cosine', 'check_revival', 'VQVAEModel', 'patch_errors', 'reconstructions', 'Pictures', 'some_pictures',
            'TrainOptions', 'run_callbacks', 'TrainCLI', 'summary', 'train_class', 'make_cli', 'train_cli',
-           'option_groups', 'fit', 'TokenizerRun', 'plan']
+           'option_groups', 'fit', 'TokenizerRun', 'small', 'trial', 'plan']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
 import inspect, io, json, math
@@ -28,8 +28,8 @@ from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
 from anime_vq_nb.commands import (
-    VQVAE_MODEL, add_help, as_arguments, find_config, find_model, model_classes, model_name, named_option,
-    read_config, run_cli, start_run, without_phase,
+    VQVAE_MODEL, add_help, as_arguments, find_model, model_classes, model_name, run_cli, settings_of, start_run,
+    without_phase,
 )
 from .data import AnimeDataModule, batches_together, show_rows, shuffled
 from .decoder import VQVAE
@@ -42,7 +42,7 @@ from anime_vq_nb.runs import (
 )
 from .splits import KeepSplit, keep_split
 from .store import AvatarError, AvatarStore, check_choice, check_range
-from .watch import LiveView, Run, log_figure
+from .watch import LiveView, Run, costs, log_figure
 
 # %% ../nbs/05_train.ipynb #7d2eadd3
 def warmup_cosine(
@@ -293,8 +293,9 @@ class Pictures(Callback):
         log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts, ax).figure)
 
     def on_validation_end(self, trainer, module):
-        if trainer.sanity_checking or trainer.state.fn != 'fit' or not trainer.is_global_zero: return
-        error, x, x_rec = module.worst
+        trying = trainer.sanity_checking or trainer.fast_dev_run or trainer.state.fn != 'fit'
+        if trying or not trainer.is_global_zero: return
+        _, x, x_rec = module.worst
         log_figure(trainer, 'worst', show_rows({'the worst of all held-out faces': x, 'reconstructions': x_rec}))
 
 def some_pictures(trainer, n:int=8) -> Tensor: # (n, 3, size, size); fewer where fewer are held out
@@ -426,11 +427,12 @@ def option_groups(config, options) -> dict:
 def fit(
     config='demo', # name of a configuration, or a YAML file
     **options, # as the command has them, by name: max_steps=100; **{'data.seed': 1} where two groups have a name
-) -> Run:
+) -> Run: # None after fast_dev_run, which leaves nothing
     "Train as `anime_vq_train fit` does, and return the run. Raises `AvatarError`; an interrupt stops and saves"
     options = {k: getattr(v, 'folder', v) for k,v in options.items()} # a run stands for its folder
     argv = ['fit', '--config', str(config), *as_arguments(options, option_groups(config, options))]
-    return Run(start_run('anime_vq_train', make_cli, argv))
+    folder = start_run('anime_vq_train', make_cli, argv)
+    return Run(folder) if folder.is_dir() else None
 
 class TokenizerRun(Run, kind='tokenizer'):
     "A tokenizer's run"
@@ -464,28 +466,34 @@ class TokenizerRun(Run, kind='tokenizer'):
         return fit(self.folder/'config.yaml', ckpt_path=self.last, **options)
 
 # %% ../nbs/05_train.ipynb #f5000025
+def small(cfg) -> bool: # no more than the demo's 2000 steps of 16 pictures of 64×64, twice
+    "Can two processor cores do this while one waits?"
+    return cfg['trainer']['max_steps']*cfg['data']['batch_size']*cfg['data']['size']**2 <= 2*2000*16*64**2
+
+def trial(config, options, steps=40) -> dict: # progress of a run that made so many steps
+    "Some steps of a run, in a folder that goes, and unseen"
+    was, LiveView.visible = LiveView.visible, False
+    try:
+        with TemporaryDirectory() as tmp, redirect_stdout(io.StringIO()):
+            return fit(config, **{**options, 'max_steps': steps, 'out': tmp, 'enable_progress_bar': False}).progress
+    finally: LiveView.visible = was
+
 def plan(
     config='vqvae_anime', # name of a configuration, or a YAML file
     anyway:bool=False, # go without a GPU, too
     **options, # as in fit
 ) -> bool: # whether to go
     "Say what a run will do and what it costs, and whether this machine should begin it. Raises `AvatarError`"
-    cfg, groups = read_config(find_config(str(config))), option_groups(config, options)
-    for k,v in options.items():
-        section, _, key = named_option(k, groups)[2:].partition('.')
-        cfg.setdefault(section, {})[key] = getattr(v, 'folder', v)
-    data, steps, known = cfg['data'], cfg['trainer']['max_steps'], inspect.signature(VQVAE).parameters
+    cfg, cuda = settings_of(config, options, option_groups(config, options)), torch.cuda.is_available()
+    data, model, steps, size = cfg['data'], cfg['model'], cfg['trainer']['max_steps'], cfg['data']['size']
+    if steps < 1: raise AvatarError(f'max_steps is {steps}; a plan needs the number of steps')
     n = data['n_demo'] if data['data'] == 'demo' else len(AvatarStore(data['data']))
-    with torch.device('meta'):
-        model = VQVAE(**{k: v for k,v in cfg['model'].items() if k in known}, size=data['size'])
+    known = inspect.signature(VQVAE).parameters
+    with torch.device('meta'): model = VQVAE(**{k: v for k,v in model.items() if k in known} | dict(size=size))
     gb = 16*sum(p.numel() for p in model.parameters())/1e9 # weights, their average, two moments of Adam
-    files = 4 + steps//cfg['run'].get('ckpt_every', 10_000)
-    print(f"{config}: {steps:,} steps of {data['batch_size']}, {data['size']}×{data['size']}, over {n:,} pictures\n"
+    files = 4 + steps//cfg['run']['ckpt_every']
+    print(f"{config}: {steps:,} steps of {data['batch_size']}, {size}×{size}, over {n:,} pictures\n"
           f"{files} checkpoints of {gb:.2f} GB, {files*gb:.1f} GB of disk")
-    if torch.cuda.is_available():
-        with TemporaryDirectory() as tmp, redirect_stdout(io.StringIO()):
-            tried = fit(config, **{**options, 'max_steps': 40, 'out': tmp}).progress
-        hours = steps*data['batch_size']/tried['pictures_per_second']/3600
-        print(f"{torch.cuda.get_device_name()}: {tried['gpu_memory']:.1f} GiB, some {hours:.1f} hours")
-    else: print('no GPU here')
-    return anyway or torch.cuda.is_available() or data['size'] <= 64
+    if cuda: print(costs(trial(config, options), steps*data['batch_size']))
+    if not cuda and not small(cfg): print('no GPU here, and without one this takes days; anyway=True would begin')
+    return bool(anyway or cuda or small(cfg))
