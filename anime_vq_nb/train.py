@@ -35,6 +35,7 @@ from .data import AnimeDataModule, batches_together, show_rows, shuffled
 from .decoder import VQVAE
 from .finite import FiniteSteps, check_optimizer, fused
 from .losses import VQVAELoss, gradient_energy, psnr
+from .muon import Muon, split_matrices
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
 from anime_vq_nb.runs import (
     Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, make_record, measure_weights,
@@ -79,7 +80,7 @@ class VQVAEModel(FiniteSteps):
         w_perc:float=.5, # weight of the perceptual loss, 0.5 to 1; 0 switches it off and needs no VGG16 weights
         l2:float=0., # part of L2 in the pixel term, 0 to 1
         perc_weights:str='torchvision', # VGG16's weights: 'torchvision' fetches them; or a file
-        optimizer:str='adam', # 'adam' or 'adamw'
+        optimizer:str='adam', # 'adam', 'adamw', or 'muon' for the matrices, with a learning rate of 1e-3 to 5e-3
         lr:float=2e-4, # learning rate after the warm-up
         betas:tuple[float, float]=(.9, .99), # of Adam
         weight_decay:float=0., # 0 to 1e-4
@@ -89,6 +90,7 @@ class VQVAEModel(FiniteSteps):
         lr_end:float=1e-5, # learning rate at the last step (cosine) or at the least (plateau)
         patience:int=5, # validations without progress before the rate is halved (plateau)
         kmeans_images:int=0, # start the codes by k-means on the latents of so many training pictures; 0: don't
+        kmeans_at:int=0, # at this step; until then latents reach the decoder as they are
         revive:float=.01, # codes picked less often than this part of the mean are revived; 0: never
         revive_by:str='error', # where revived codes go: to vectors drawn by reconstruction 'error', or 'uniform'
         revive_every:int=10, # steps between looks for such codes
@@ -102,11 +104,11 @@ class VQVAEModel(FiniteSteps):
         super().__init__()
         check_range(0, w_rec=w_rec, w_vq=w_vq, w_commit=w_commit, w_perc=w_perc, weight_decay=weight_decay)
         check_range(0, warmup=warmup, lr_start=lr_start, lr_end=lr_end, patience=patience)
-        check_range(0, kmeans_images=kmeans_images, revive_rest=revive_rest)
+        check_range(0, kmeans_images=kmeans_images, kmeans_at=kmeans_at, revive_rest=revive_rest)
         check_range(0, 1, l2=l2, revive_until=revive_until)
         check_range(1, revive_every=revive_every, revive_most=revive_most, max_bad=max_bad)
         check_optimizer(lr, betas)
-        check_choice('optimizer', optimizer, ('adam', 'adamw'))
+        check_choice('optimizer', optimizer, ('adam', 'adamw', 'muon'))
         check_choice('schedule', schedule, ('cosine', 'plateau'))
         perc_weights = str(perc_weights) # plain types, so that the checkpoint can be read without unpickling
         self.save_hyperparameters()
@@ -161,7 +163,7 @@ def patch_errors(
 def revive(self:VQVAEModel, vq, x_rec, x, whole):
     "Revive codes that are hardly picked, where it is time for that, when a step's batches are there"
     hp, t = self.hparams, self.global_step
-    if not hp.revive or not t or t % hp.revive_every: return
+    if not hp.revive or not t or t % hp.revive_every or self.model.quantizer.bypass: return
     if t >= hp.revive_until*self.trainer.estimated_stepping_batches: return
     error = patch_errors(x_rec, x, vq.indices.shape[1:])
     self.places.append((vq.z, error if hp.revive_by == 'error' else torch.ones_like(error)))
@@ -211,10 +213,14 @@ def on_validation_epoch_end(self:VQVAEModel):
 # %% ../nbs/05_train.ipynb #89f3891f
 @patch
 def configure_optimizers(self:VQVAEModel):
-    "Adam or AdamW; a warm-up, and then a cosine or halved on plateaus"
-    hp = self.hparams
-    make, adam = dict(adam=torch.optim.Adam, adamw=torch.optim.AdamW)[hp.optimizer], dict(lr=hp.lr, betas=(*hp.betas,))
-    opt = fused(make, self.model.parameters(), self.device, weight_decay=hp.weight_decay, **adam)
+    "Adam, AdamW or Muon; a warm-up, and then a cosine or halved on plateaus"
+    hp, m = self.hparams, self.model
+    make = dict(adam=torch.optim.Adam, adamw=torch.optim.AdamW, muon=Muon)[hp.optimizer]
+    params = m.parameters()
+    if hp.optimizer == 'muon':
+        matrices, rest = split_matrices(m.encoder, m.decoder)
+        params = [dict(params=matrices, muon=True), dict(params=[*rest, *m.quantizer.parameters()])]
+    opt = fused(make, params, self.device, lr=hp.lr, betas=(*hp.betas,), weight_decay=hp.weight_decay)
     if hp.schedule == 'plateau':
         self.plateau = ReduceLROnPlateau(opt, factor=.5, patience=hp.patience, min_lr=hp.lr_end)
         if state := getattr(self, '_plateau_state', None): self.plateau.load_state_dict(state)
@@ -242,7 +248,15 @@ def on_load_checkpoint(self:VQVAEModel, ckpt:dict):
 def on_train_start(self:VQVAEModel):
     "Start the codes by k-means, if asked for"
     FiniteSteps.on_train_start(self)
-    if self.hparams.kmeans_images and not self.global_step: self.start_codes(self.hparams.kmeans_images)
+    self.model.quantizer.bypass = bool(self.hparams.kmeans_images) and self.global_step <= self.hparams.kmeans_at
+
+@patch
+def on_train_batch_start(self:VQVAEModel, batch, batch_idx):
+    "Start the codes when it is time"
+    q, hp = self.model.quantizer, self.hparams
+    if not q.bypass or self.global_step < hp.kmeans_at: return
+    q.bypass = False
+    self.start_codes(hp.kmeans_images)
 
 @patch
 @torch.no_grad()
