@@ -199,8 +199,8 @@ def training_step(self:VQGANModel, batch, batch_idx):
         self.take_step(opt_g, *([opt_d] if learns else []))
         self.lr_schedulers().step()
         self.iteration += 1
-    self.log_dict({f'train/{k}': v for k,v in dict(loss=loss.detach(), **terms, **terms_d).items() if k != 'rec'})
-    self.log_dict({'train/rec': terms['rec'], 'train/perplexity': vq.perplexity}, prog_bar=True)
+    logged = dict(loss=loss.detach(), perplexity=vq.perplexity, **terms, **terms_d)
+    self.log_dict({f'train/{k}': v for k,v in logged.items()})
 
 # %% ../nbs/07_gan.ipynb #1ada7073
 @patch

@@ -256,7 +256,7 @@ def training_step(self:PriorModel, batch, batch_idx):
     gen, labels = torch.Generator().manual_seed(seed), labels if self.model.n_classes else None
     loss = self.model.loss(codes, labels, gen, drop_label=self.hparams.drop_label, **self.regularisation)
     self.note_losses(codes, loss)
-    self.log('train/loss', loss.detach(), prog_bar=True)
+    self.log('train/loss', loss.detach())
     return loss
 
 @patch
@@ -265,7 +265,7 @@ def validation_step(self:PriorModel, batch, batch_idx):
     codes, labels = batch
     kw = dict(draws=self.hparams.draws, seed=batch_idx) if self.hparams.kind == 'masked' else {}
     nll = self.model.nll(codes, labels if self.model.n_classes else None, **kw).mean()
-    self.log('val/nll', nll, batch_size=len(codes), prog_bar=True, sync_dist=True)
+    self.log('val/nll', nll, batch_size=len(codes), sync_dist=True)
 
 # %% ../nbs/11_prior_train.ipynb #cef479de
 @patch

@@ -139,8 +139,8 @@ def training_step(self:VQVAEModel, batch, batch_idx):
     self.revive(vq, x_rec, batch, whole)
     rec = terms.pop('rec')
     logged = dict(loss=loss.detach(), moving_perplexity=self.model.quantizer.moving_perplexity, **terms)
+    logged |= {'rec': rec, 'perplexity': vq.perplexity}
     self.log_dict({f'train/{k}': v for k,v in logged.items()})
-    self.log_dict({'train/rec': rec, 'train/perplexity': vq.perplexity}, prog_bar=True)
     return loss
 
 @patch
@@ -185,7 +185,7 @@ def validation_step(self:VQVAEModel, batch, batch_idx):
     kw = dict(batch_size=len(batch), sync_dist=True)
     self.log_dict({f'val/{k}': v for k,v in dict(loss=loss, **terms).items()}, **kw)
     quality = psnr(x_rec.float(), batch)
-    self.log('val/psnr', quality.mean(), prog_bar=True, **kw)
+    self.log('val/psnr', quality.mean(), **kw)
     self.keep_worst(quality, batch, x_rec.float())
 
 @patch
@@ -248,10 +248,12 @@ def on_load_checkpoint(self:VQVAEModel, ckpt:dict):
 def on_train_start(self:VQVAEModel):
     "Start the codes by k-means, if asked for"
     FiniteSteps.on_train_start(self)
-    self.model.quantizer.bypass = bool(self.hparams.kmeans_images) and self.global_step <= self.hparams.kmeans_at
+    hp = self.hparams
+    self.model.quantizer.bypass = bool(hp.kmeans_images) and self.global_step <= hp.kmeans_at
+    if not hp.kmeans_at: self.on_train_batch_start()
 
 @patch
-def on_train_batch_start(self:VQVAEModel, batch, batch_idx):
+def on_train_batch_start(self:VQVAEModel, *args):
     "Start the codes when it is time"
     q, hp = self.model.quantizer, self.hparams
     if not q.bypass or self.global_step < hp.kmeans_at: return

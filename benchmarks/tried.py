@@ -10,7 +10,7 @@ function in this file that does it (`changed by`). What is done is kept: run it 
 at a time, which pays on a GPU. `--vgg FILE` adds a perceptual distance; `--untouched`, features of EfficientNet-Lite0,
 against which nothing here was trained.
 """
-import argparse, contextlib, io, json, logging, os, shlex, statistics, sys, time, warnings
+import argparse, contextlib, io, json, logging, math, shlex, statistics, sys, time, warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from multiprocessing import get_context
@@ -114,6 +114,12 @@ def rms_norm():
     return patch.object(encoder, "GroupNorm", RMSNorm)
 
 
+def groups(most):
+    "GroupNorm of at most so many groups, where it has 32"
+    usual = encoder.GroupNorm
+    return lambda: patch.object(encoder, "GroupNorm", lambda g, c: usual(math.gcd(most, c), c))
+
+
 def charbonnier():
     "√(d² + 0.02²), which is round where L1 has its corner"
     return patch.object(losses, "reconstruction_loss", lambda a, b, l2=0.: ((a - b).square() + 4e-4).sqrt().mean())
@@ -211,6 +217,14 @@ GROUPS = {
         "BatchNorm": ("less, in batches of 16", {"model.norm": "batch"}),
         "c_latent 128": ("nothing", {"model.c_latent": 128}),
         "linear end": ("nothing", {"model.end": "linear"}),
+    }),
+    "groups": (MUON | WARM | K1024, {
+        "8 groups": ("more, since a group of one channel forgets how much there is of it", {}, groups(8)),
+        "4 groups": ("more", {}, groups(4)),
+        "1 group": ("more", {}, groups(1)),
+        "8 groups; 16 at full size": ("much more than with 32 groups", {"model.c_out": 16}, groups(8)),
+        "4 groups; 16 at full size": ("much more than with 32 groups", {"model.c_out": 16}, groups(4)),
+        "8 groups; 32 at full size": ("much more than with 32 groups", {"model.c_out": 32}, groups(8)),
     }),
     "losses": (MUON | WARM | K1024, {
         "L1": ("the base of this group", {}),
