@@ -5,10 +5,10 @@
     python benchmarks/tried.py start codes body losses --data STORE     # some groups; with no name, all of them
     python benchmarks/tried.py optimizers --steps 4 --n 96 --only today --seeds 0 --out small.json      # to try it out
 
-Each row is a run of anime_vq_train; its command stands in the record, and where it is not an option that differs, the
-function in this file that does it (`changed by`). What is done is kept: run it again to go on. `--jobs` trains several
-at a time, which pays on a GPU. `--vgg FILE` adds a perceptual distance; `--untouched`, features of EfficientNet-Lite0,
-against which nothing here was trained.
+Each row is a run of anime_vq_train; its command and its hardware stand in the record, and where it is not an option
+that differs, the function in this file that does it (`changed by`). What is done is kept: run it again to go on.
+`--jobs` trains several at a time, which pays on a GPU. `--vgg FILE` adds a perceptual distance; `--untouched`, features
+of EfficientNet-Lite0, against which nothing here was trained.
 """
 import argparse, contextlib, io, json, logging, math, shlex, statistics, sys, time, warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -163,7 +163,8 @@ GROUPS = {
         "Muon 2e-3": ("1 dB more than Adam, and more with more steps", MUON),
         "Muon 4e-3": ("like 2e-3", MUON | {"model.lr": 4e-3}),
         "Muon 8e-3": ("too much", MUON | {"model.lr": 8e-3}),
-        "Muon 2e-3, no clipping": ("nothing: its steps have one length anyway", MUON | {"trainer.gradient_clip_val": 0}),
+        "Muon 2e-3, no clipping": (
+            "nothing: its steps have one length anyway", MUON | {"trainer.gradient_clip_val": 0}),
         "Muon 2e-3, decay 0.1": ("little in so short a run", MUON | {"model.weight_decay": .1}),
         "SOAP 1e-3": ("between Adam and Muon", {"model.lr": 1e-3}, soap),
         "SOAP 3e-3": ("like Muon, at twice the time a step", {"model.lr": 3e-3}, soap),
@@ -318,7 +319,8 @@ def measured(run, args):
     "What a run reached on the pictures that it was not trained on"
     perc, net = PerceptualLoss(args.vgg) if args.vgg else None, Untouched() if args.untouched else None
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, ds = load_model(run.folder).to(device), held_out(args.val, 64, "all") if args.val else held_out(args.store, 64)
+    model = load_model(run.folder).to(device)
+    ds = held_out(args.val, 64, "all") if args.val else held_out(args.store, 64)
     got = evaluate(model, ds, perc, net and net.to(device), batch_size=100)["metrics"]
     x = torch.stack([*ds])
     with torch.no_grad():
@@ -345,7 +347,7 @@ def one(group, row, seed, args):
     with change[0]() if change else contextlib.nullcontext(), contextlib.redirect_stdout(io.StringIO()):
         numbers = measured(fit(config, **options, **quiet), args)
     return dict(group=group, row=row, seed=seed, steps=args.steps, **numbers, command=command,
-                commit=git_commit(), date=date.today().isoformat(),
+                commit=git_commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__,
                 **{"changed by": change[0].__name__ for _ in change})
 
 
@@ -368,8 +370,7 @@ def together(runs):
 def opened(out, setting):
     "The record so far, or a new one"
     if not out.is_file():
-        how = dict(command="python " + shlex.join(sys.argv), hardware=hardware(), torch=torch.__version__)
-        return dict(setting, **how, threads=setting["threads"], runs=[])
+        return dict(setting, command="python " + shlex.join(sys.argv), runs=[])
     record = json.loads(out.read_text(encoding="utf-8"))
     if {k: record[k] for k in setting} != setting:
         sys.exit(f"{out} holds runs of another setting; remove it, or name another with --out")
