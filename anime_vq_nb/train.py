@@ -35,7 +35,7 @@ from .data import AnimeDataModule, batches_together, show_rows, shuffled
 from .decoder import VQVAE
 from .finite import FiniteSteps, check_optimizer, fused
 from .losses import VQVAELoss, gradient_energy, psnr
-from .optimizers import Muon, split_matrices, warmup_cosine
+from .optimizers import Muon, muon_groups, warmup_cosine
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
 from anime_vq_nb.runs import (
     Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, make_record, measure_weights,
@@ -49,7 +49,7 @@ from .watch import LiveView, Run, costs, log_figure
 def check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae):
     "Raises `AvatarError` for options of the codebook that make no sense together"
     if kmeans_at and not kmeans_images:
-        raise AvatarError(f"kmeans_at is {kmeans_at}, but kmeans_images is 0, so that no k-means would be; 1000 is usual")
+        raise AvatarError(f"kmeans_at is {kmeans_at}, but kmeans_images is 0; a thousand are usual")
     check_choice('revive_by', revive_by, ('error', 'uniform'))
     if not 0 <= revive < 1:
         raise AvatarError(f"revive is {revive}; it is a part of the mean count, so from 0 to below 1; 0.01 is usual")
@@ -204,10 +204,7 @@ def configure_optimizers(self:VQVAEModel):
     "Adam, AdamW or Muon; a warm-up, and then a cosine or halved on plateaus"
     hp, m = self.hparams, self.model
     make = dict(adam=torch.optim.Adam, adamw=torch.optim.AdamW, muon=Muon)[hp.optimizer]
-    params = m.parameters()
-    if hp.optimizer == 'muon':
-        matrices, rest = split_matrices(m.encoder, m.decoder)
-        params = [dict(params=matrices, muon=True), dict(params=[*rest, *m.quantizer.parameters()])]
+    params = muon_groups(m, m.encoder, m.decoder) if hp.optimizer == 'muon' else m.parameters()
     opt = fused(make, params, self.device, lr=hp.lr, betas=(*hp.betas,), weight_decay=hp.weight_decay)
     if hp.schedule == 'plateau':
         self.plateau = ReduceLROnPlateau(opt, factor=.5, patience=hp.patience, min_lr=hp.lr_end)
