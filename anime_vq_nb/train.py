@@ -78,7 +78,7 @@ class VQVAEModel(FiniteSteps):
         lr_end:float=1e-5, # learning rate at the last step (cosine) or at the least (plateau)
         patience:int=5, # validations without progress before the rate is halved (plateau)
         kmeans_images:int=0, # start the codes by k-means on the latents of so many training pictures; 0: don't
-        kmeans_at:int=0, # at this step; until then latents reach the decoder as they are
+        kmeans_at:int=0, # at this step, or after a quarter of a run that is short; until then latents pass as they are
         revive:float=.01, # codes picked less often than this part of the mean are revived; 0: never
         revive_by:str='error', # where revived codes go: to vectors drawn by reconstruction 'error', or 'uniform'
         revive_every:int=10, # steps between looks for such codes
@@ -105,6 +105,7 @@ class VQVAEModel(FiniteSteps):
         self.loss = VQVAELoss(w_rec, w_vq, w_commit, w_perc, l2, perc_weights)
         self.energy, self.energy_rec = MeanMetric(), MeanMetric()
         self.usage = CodebookUsage(self.model.quantizer.n_codes)
+        self.codes_begun = False # has the time of k-means passed?
         self.worst = [] # PSNR, originals and reconstructions of the worst faces of a validation
         self.places = [] # (vectors, errors) of a step's batches so far, when codes are to be revived
 
@@ -217,43 +218,39 @@ def configure_optimizers(self:VQVAEModel):
 
 @patch
 def on_save_checkpoint(self:VQVAEModel, ckpt:dict):
-    "Keep the plateau's state, too"
+    "Keep the plateau's state, too, and whether the codes have begun"
     FiniteSteps.on_save_checkpoint(self, ckpt)
     if hasattr(self, 'plateau'): ckpt['plateau'] = self.plateau.state_dict()
+    ckpt['codes_begun'] = not getattr(self.model.quantizer, 'bypass', False)
 
 @patch
 def on_load_checkpoint(self:VQVAEModel, ckpt:dict):
     "Take up the same; the plateau's once there is an optimizer"
     FiniteSteps.on_load_checkpoint(self, ckpt)
     self._plateau_state = ckpt.get('plateau')
+    self.codes_begun = ckpt.get('codes_begun', True)
 
 # %% ../nbs/05_train.ipynb #e6404035
 @patch
 def on_train_start(self:VQVAEModel):
     "Start the codes by k-means, if asked for"
     FiniteSteps.on_train_start(self)
-    hp, total = self.hparams, self.trainer.estimated_stepping_batches
-    if hp.kmeans_at >= total:
-        raise AvatarError(f"kmeans_at is {hp.kmeans_at}, but the run ends at step {total}; start the codes earlier")
-    self.model.quantizer.bypass = bool(hp.kmeans_images) and self.global_step <= hp.kmeans_at
-    if not hp.kmeans_at: self.on_train_batch_start()
+    self.model.quantizer.bypass, self.codes_begun = bool(self.hparams.kmeans_images) and not self.codes_begun, True
+    if not self.hparams.kmeans_at: self.start_codes()
 
 @patch
 def on_train_batch_start(self:VQVAEModel, *args):
-    "Start the codes when it is time"
-    q, hp = self.model.quantizer, self.hparams
-    if not q.bypass or self.global_step < hp.kmeans_at: return
-    q.bypass = False
-    self.start_codes(hp.kmeans_images)
+    at = min(self.hparams.kmeans_at, self.trainer.estimated_stepping_batches//4)
+    if self.global_step >= at: self.start_codes()
 
 @patch
 @torch.no_grad()
-def start_codes(self:VQVAEModel,
-    n:int, # training pictures
-):
-    "Put the codes at k-means centres of the latents of `n` pictures"
+def start_codes(self:VQVAEModel):
+    "Put the codes at k-means centres of the latents of training pictures, if that was not done yet"
+    if not self.model.quantizer.bypass: return
+    self.model.quantizer.bypass = False
     self.model.eval()
-    dm, latents = self.trainer.datamodule, []
+    dm, latents, n = self.trainer.datamodule, [], self.hparams.kmeans_images
     loader = dm.train_dataloader() if dm else self.trainer.train_dataloader # the trainer's own has begun already
     for batch in tqdm(loader, desc='latents for k-means', disable=n < 512, leave=False):
         with self.trainer.precision_plugin.forward_context(): z = self.model.encoder(batch.to(self.device))

@@ -70,7 +70,8 @@ def once_more(at=150):
     def start(self, batch, i):
         usual(self, batch, i)
         if self.global_step == at:
-            self.start_codes(self.hparams.kmeans_images)
+            self.model.quantizer.bypass = True
+            self.start_codes()
 
     return patch.object(VQVAEModel, "on_train_batch_start", start)
 
