@@ -9,7 +9,7 @@ __all__ = ['RunModule', 'Averaging', 'averaged', 'RunOptions', 'BestCheckpoint',
 
 # %% ../nbs/20_runs.ipynb #c77bbd03
 import csv, math, platform, shlex, shutil, signal, subprocess, time, warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timezone
 from importlib.metadata import version
 from importlib.resources import files
@@ -397,7 +397,9 @@ def measure_weights(
     "What the module's weights do on the held-out data, in 32-bit precision, as whoever loads them will use them"
     trainer.strategy.precision_plugin = Precision()
     loggers, trainer.loggers = trainer.loggers, [] # the curves are those of the training
-    metrics, = trainer.validate(module.float(), trainer.datamodule, verbose=False, weights_only=True)
+    stance = getattr(torch.compiler, 'set_stance', lambda _: nullcontext()) # from PyTorch 2.6 on
+    with stance('force_eager'): # to compile once more, for 32 bits, would take longer than to measure
+        metrics, = trainer.validate(module.float(), trainer.datamodule, verbose=False, weights_only=True)
     trainer.loggers = loggers
     return metrics
 
