@@ -10,9 +10,10 @@ that differs, the function in this file that does it (`changed by`). What is don
 `--jobs` trains several at a time, which pays on a GPU. `--vgg FILE` adds a perceptual distance; `--untouched`, features
 of EfficientNet-Lite0, against which nothing here was trained.
 """
-import argparse, contextlib, io, json, logging, math, shlex, statistics, sys, time, warnings
+import argparse, contextlib, io, json, logging, math, os, shlex, statistics, sys, threading, time, warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from unittest.mock import patch
@@ -115,10 +116,10 @@ def rms_norm():
     return patch.object(encoder, "GroupNorm", RMSNorm)
 
 
-def groups(most):
+def groups(most=32):
     "GroupNorm of at most so many groups, where it has 32"
     usual = encoder.GroupNorm
-    return lambda: patch.object(encoder, "GroupNorm", lambda g, c: usual(math.gcd(most, c), c))
+    return patch.object(encoder, "GroupNorm", lambda g, c: usual(math.gcd(most, c), c))
 
 
 def charbonnier():
@@ -221,12 +222,15 @@ GROUPS = {
         "linear end": ("nothing", {"model.end": "linear"}),
     }),
     "groups": (MUON | WARM | K1024, {
-        "8 groups": ("more, since a group of one channel forgets how much there is of it", {}, groups(8)),
-        "4 groups": ("more", {}, groups(4)),
-        "1 group": ("more", {}, groups(1)),
-        "8 groups; 16 at full size": ("much more than with 32 groups", {"model.c_out": 16}, groups(8)),
-        "4 groups; 16 at full size": ("much more than with 32 groups", {"model.c_out": 16}, groups(4)),
-        "8 groups; 32 at full size": ("much more than with 32 groups", {"model.c_out": 32}, groups(8)),
+        "8 groups": ("more, since a group of one channel forgets how much there is of it", {}, partial(groups, 8)),
+        "4 groups": ("more", {}, partial(groups, 4)),
+        "1 group": ("more", {}, partial(groups, 1)),
+        "8 groups; 16 at full size": ("much more than with 32 groups", {"model.c_out": 16}, partial(groups, 8)),
+        "4 groups; 16 at full size": ("much more than with 32 groups", {"model.c_out": 16}, partial(groups, 4)),
+        "group4": ("as 8 groups", {"model.norm": "group4"}),
+        "group4; 16 at full size": ("much more than with 32 groups", {"model.norm": "group4", "model.c_out": 16}),
+        "group4; 32 at full size": ("much more than with 32 groups", {"model.norm": "group4", "model.c_out": 32}),
+        "8 groups; 32 at full size": ("much more than with 32 groups", {"model.c_out": 32}, partial(groups, 8)),
     }),
     "losses": (MUON | WARM | K1024, {
         "L1": ("the base of this group", {}),
@@ -334,6 +338,16 @@ def measured(run, args):
     return {k: round(v, 4) for k, v in got.items() if "bits" not in k}
 
 
+def live_with(parent):
+    "End this process when the one that began it is gone"
+    def look():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
 def one(group, row, seed, args):
     "Train and measure one row with one seed"
     warnings.simplefilter("ignore")
@@ -349,7 +363,7 @@ def one(group, row, seed, args):
         numbers = measured(fit(config, **options, **quiet), args)
     return dict(group=group, row=row, seed=seed, steps=args.steps, **numbers, command=command,
                 commit=git_commit(), date=date.today().isoformat(), hardware=hardware(), torch=torch.__version__,
-                **{"changed by": change[0].__name__ for _ in change})
+                **{"changed by": getattr(change[0], "func", change[0]).__name__ for _ in change})
 
 
 def together(runs):
@@ -423,7 +437,7 @@ def main():
     todo = [(g, r, s) for s in args.seeds for g in groups for r in GROUPS[g][1]
             if (not args.only or r in args.only) and (g, r, s, args.steps) not in done
             and (args.vgg or "model.perc_weights" not in GROUPS[g][1][r][1] and vgg_heads not in GROUPS[g][1][r])]
-    pool = ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(args.jobs, get_context("spawn"), live_with, (os.getpid(),))
     waiting, busy = iter(todo), {}
 
     def begin():
