@@ -173,6 +173,12 @@ class VQVAE(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['vq-vae', '
         self.quantizer = make_quantizer(quantizer, n_codes, dim, c_latent, quantizer_args, **ours)
         self.decoder = Decoder(**body, c_out=c_out, up=up, end=end)
 
+    @classmethod
+    def unseen(cls) -> dict: # option → its default
+        "Options that change what weights mean, and not their shapes"
+        names = 'norm', 'act', 'up', 'end', 'cosine', 'quantizer', 'quantizer_args'
+        return {k: inspect.signature(cls).parameters[k].default for k in names}
+
     def autoencode(self, x) -> tuple: # (x_rec, vq): pictures, and the quantizer's VQOutput
         "What training needs: reconstructions and what the quantizer has to say"
         check_float32(self.quantizer)

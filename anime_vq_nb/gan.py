@@ -6,7 +6,7 @@
 __all__ = ['check_gan', 'load_phase1', 'VQGANModel']
 
 # %% ../nbs/07_gan.ipynb #dcf821dc
-import inspect, json
+import json
 from itertools import chain
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor
 
 from .decoder import VQVAE, find_pretrained
-from .finite import check_optimizer, fused
+from .finite import check_optimizer, check_same, fused
 from .losses import Discriminator, GAN_LOSSES, LeCAM, adaptive_weight, diff_augment, gan_weight, r1_penalty
 from .runs import read_checkpoint
 from .store import AvatarError, check_range
@@ -62,11 +62,7 @@ def load_phase1(
     else:
         state = VQVAE.from_pretrained(path).state_dict()
         was = json.loads((Path(find_pretrained(path))/'config.json').read_text(encoding='utf-8'))
-    usual = inspect.signature(VQVAE).parameters
-    for k in 'norm', 'act', 'up', 'end', 'cosine': # of these, shapes say nothing
-        then, now = (o.get(k, usual[k].default) for o in (was, options))
-        if then == now: continue
-        raise AvatarError(f"{path} was trained with {k} {then}, and here it is {now}; set --model.{k} {then}")
+    check_same(path, was, options, VQVAE.unseen())
     try: model.load_state_dict(state)
     except RuntimeError as e:
         advice = f'give the options that it was trained with ({str(e).splitlines()[1].strip()})'

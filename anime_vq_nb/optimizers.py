@@ -75,12 +75,13 @@ class Muon(torch.optim.AdamW):
         momentum:float=.95, # of matrices, with Nesterov's look ahead
         **kw, # AdamW's other arguments: betas, eps, weight_decay, fused …
     ):
+        if not 0 <= momentum < 1: raise AvatarError(f"momentum is {momentum}; it goes from 0 to below 1; 0.95 is usual")
         super().__init__(params, lr=lr, **kw)
         for g in self.param_groups: g.setdefault('muon', False), g.setdefault('momentum', momentum)
 
     def load_state_dict(self, state:dict):
         "As PyTorch's; raises `AvatarError` for the state of another optimizer"
-        if any('momentum' not in g for g in state['param_groups']):
+        if any(k not in g for g in state['param_groups'] for k in ('muon', 'momentum')):
             raise AvatarError("the checkpoint is of a run with another optimizer, whose state Muon cannot take up; "
                               "go on with the optimizer that it had, or start a new run from its weights")
         super().load_state_dict(state)

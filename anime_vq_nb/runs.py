@@ -42,13 +42,12 @@ class RunModule(L.LightningModule):
     "What a command asks of the module that it trains; a subclass says what is different"
     export_by = 'val/rec' # number whose best validation chooses the weights that are exported; None: the last average
     accumulate_option = '--trainer.accumulate_grad_batches' # sums gradients over batches
-
+    ready = True # are its weights worth keeping already?
     def trainer_options(self,
         cfg, # options of Lightning's Trainer
     ) -> dict: # that are set otherwise
         "Options of the trainer that the module needs; raises `AvatarError` for some that it cannot take"
         return {}
-
     def undo_step(self): pass # put back what has moved in a step that is not finished
 
 # %% ../nbs/20_runs.ipynb #f2000002
@@ -180,7 +179,8 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(folder, f"best-{monitor.split('/')[-1]}", monitor, **kw)
 
     def check_monitor_top_k(self, trainer, current=None):
-        return current is not None and bool(current.isfinite()) and super().check_monitor_top_k(trainer, current)
+        ready = current is not None and trainer.lightning_module.ready and bool(current.isfinite())
+        return ready and super().check_monitor_top_k(trainer, current)
 
     def setup(self, trainer, module, stage):
         super().setup(trainer, module, stage)
@@ -194,10 +194,10 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_k_models = {str(file): score}
 
     def load_state_dict(self, state): pass # it may be older than the file, or of another place
-
 class EarlyStop(EarlyStopping):
     "Ends a run that makes no progress; a resumed one counts on, with the patience that it is given now"
     def load_state_dict(self, state): super().load_state_dict({**state, 'patience': self.patience})
+    def _should_skip_check(self, t): return not t.lightning_module.ready or super()._should_skip_check(t)
 
 # %% ../nbs/20_runs.ipynb #988bfea0
 class SaveOnStop(Callback):
@@ -398,7 +398,7 @@ def measure_weights(
     trainer.strategy.precision_plugin = Precision()
     loggers, trainer.loggers = trainer.loggers, [] # the curves are those of the training
     stance = getattr(torch.compiler, 'set_stance', lambda _: nullcontext()) # from PyTorch 2.6 on
-    with stance('force_eager'): # to compile once more, for 32 bits, would take longer than to measure
+    with stance('force_eager'): # to compile anew, for 32 bits, would take longer than to measure
         metrics, = trainer.validate(module.float(), trainer.datamodule, verbose=False, weights_only=True)
     trainer.loggers = loggers
     return metrics

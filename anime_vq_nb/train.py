@@ -32,7 +32,7 @@ from anime_vq_nb.commands import (
     without_phase,
 )
 from .data import AnimeDataModule, batches_together, show_rows, shuffled
-from .decoder import VQVAE
+from .decoder import VQVAE, evaluating
 from .finite import FiniteSteps, check_optimizer, fused
 from .losses import VQVAELoss, gradient_energy, psnr
 from .optimizers import Muon, muon_groups, warmup_cosine
@@ -61,6 +61,8 @@ def check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae):
 # %% ../nbs/05_train.ipynb #a333f583
 class VQVAEModel(FiniteSteps):
     "A `VQVAE`, its losses and its optimizer, for Lightning. Raises `AvatarError` for settings that make no sense"
+    unseen, codes_begun = VQVAE.unseen(), False # has the time of k-means passed?
+    ready = property(lambda self: not getattr(self.model.quantizer, 'bypass', False)) # do its codes mean something?
     def __init__(self,
         w_rec:float=1., # weight of the pixels
         w_vq:float=1., # weight of the codebook term; counts only with ema=False
@@ -102,10 +104,11 @@ class VQVAEModel(FiniteSteps):
         self.save_hyperparameters()
         self.model = VQVAE(**vqvae).to(memory_format=torch.channels_last)
         check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae) # of a quantizer that there is
+        if 0 < (v := kmeans_images*(self.model.size >> len(self.model.encoder.levels))**2) < vqvae.get('n_codes', 1024):
+            raise AvatarError(f'{kmeans_images} kmeans_images have {v} vectors, fewer than codes (n_codes); give more')
         self.loss = VQVAELoss(w_rec, w_vq, w_commit, w_perc, l2, perc_weights)
         self.energy, self.energy_rec = MeanMetric(), MeanMetric()
         self.usage = CodebookUsage(self.model.quantizer.n_codes)
-        self.codes_begun = False # has the time of k-means passed?
         self.worst = [] # PSNR, originals and reconstructions of the worst faces of a validation
         self.places = [] # (vectors, errors) of a step's batches so far, when codes are to be revived
 
@@ -194,9 +197,9 @@ def on_validation_epoch_end(self:VQVAEModel):
     self.log('val/sharpness', self.energy_rec.compute()/self.energy.compute())
     self.log_dict({f'val/{k}': use[k].float() for k in ('usage', 'perplexity')})
     line = usage_warning(use['histogram'])
-    if line and not checking: rank_zero_warn(f'at step {self.global_step} {line}')
+    if line and self.ready and not checking: rank_zero_warn(f'at step {self.global_step} {line}')
     for m in (self.energy, self.energy_rec, self.usage): m.reset()
-    if hasattr(self, 'plateau') and self.trainer.state.fn == 'fit' and not checking:
+    if hasattr(self, 'plateau') and self.ready and self.trainer.state.fn == 'fit' and not checking:
         self.plateau.step(self.trainer.callback_metrics['val/rec'].item())
 
 # %% ../nbs/05_train.ipynb #89f3891f
@@ -221,7 +224,7 @@ def on_save_checkpoint(self:VQVAEModel, ckpt:dict):
     "Keep the plateau's state, too, and whether the codes have begun"
     FiniteSteps.on_save_checkpoint(self, ckpt)
     if hasattr(self, 'plateau'): ckpt['plateau'] = self.plateau.state_dict()
-    ckpt['codes_begun'] = not getattr(self.model.quantizer, 'bypass', False)
+    ckpt['codes_begun'] = self.ready
 
 @patch
 def on_load_checkpoint(self:VQVAEModel, ckpt:dict):
@@ -244,12 +247,10 @@ def on_train_batch_start(self:VQVAEModel, *args):
     if self.global_step >= at: self.start_codes()
 
 @patch
-@torch.no_grad()
+@evaluating
 def start_codes(self:VQVAEModel):
     "Put the codes at k-means centres of the latents of training pictures, if that was not done yet"
-    if not self.model.quantizer.bypass: return
-    self.model.quantizer.bypass = False
-    self.model.eval()
+    if self.ready: return
     dm, latents, n = self.trainer.datamodule, [], self.hparams.kmeans_images
     loader = dm.train_dataloader() if dm else self.trainer.train_dataloader # the trainer's own has begun already
     for batch in tqdm(loader, desc='latents for k-means', disable=n < 512, leave=False):
@@ -259,7 +260,7 @@ def start_codes(self:VQVAEModel):
     if (found := sum(map(len, latents))) < n:
         rank_zero_warn(f'kmeans_images is {n}, but there are {found} training pictures; the codes start from these')
     self.model.quantizer.start_from(torch.cat(latents)[:n], seed=self.draw_seed('k-means'))
-    self.model.train()
+    self.model.quantizer.bypass = False
 
 # %% ../nbs/05_train.ipynb #fa657bc2
 def reconstructions(
@@ -376,6 +377,8 @@ def after_fit(self:TrainCLI):
     "Measure and save the weights that are kept, and say where things lie"
     trainer, module, folder = self.trainer, self.model, self.folder
     if trainer.fast_dev_run: return
+    if not module.ready:
+        raise AvatarError(f'the run ended at step {trainer.global_step}, before its codes began; lower kmeans_at')
     file, weights, step = take_weights(trainer, module, folder, module.export_by)
     metrics = measure_weights(trainer, module)
     if not trainer.is_global_zero: return
