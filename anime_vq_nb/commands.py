@@ -7,7 +7,7 @@ __all__ = ['YES', 'NO', 'BOOLS', 'TOP', 'VQVAE_MODEL', 'PHASES', 'one_line', 'as
            'cli', 'command_line', 'config_names', 'find_config', 'load_yaml', 'read_config', 'named_configs',
            'add_help', 'ConfigCLI', 'start_cli', 'run_cli', 'named_option', 'as_arguments', 'settings_of', 'quiet',
            'start_run', 'model_of_phase', 'without_phase', 'model_name', 'model_classes', 'find_model',
-           'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory', 'in_notebook', 'progress_bar']
+           'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory', 'in_notebook', 'Bar', 'progress_bar']
 
 # %% ../nbs/19_commands.ipynb #58cb6f83
 import inspect, json, logging, os, re, shlex, sys, warnings
@@ -468,11 +468,18 @@ def in_notebook() -> bool:
     try: return get_ipython().kernel is not None
     except (NameError, AttributeError): return False
 
+class Bar(TQDMProgressBar):
+    "Lightning's bar, with numbers that are read when it is drawn; those logged with `prog_bar` are read in each step"
+    shown = 'train/loss', 'train/rec', 'train/perplexity', 'val/psnr', 'val/nll'
+    def get_metrics(self, trainer, module):
+        logged = trainer.callback_metrics
+        return super().get_metrics(trainer, module) | {k: logged[k].item() for k in self.shown if k in logged}
+
 def progress_bar(
     cfg, # options of Lightning's Trainer
 ) -> list: # of one callback, or none
-    "A bar that is drawn every 20 steps on a GPU: to write the loss it has to wait for it"
+    "A bar that is drawn every 20 steps on a GPU, for which it waits then"
     given = cfg.callbacks if isinstance(cfg.callbacks, list) else [cfg.callbacks] # one alone need not be in a list
     own = any(isinstance(c, ProgressBar) for c in given)
     if own or cfg.enable_progress_bar is False or in_notebook(): return [] # a notebook has a view of the run
-    return [TQDMProgressBar(20 if torch.cuda.is_available() else 1)]
+    return [Bar(20 if torch.cuda.is_available() else 1)]

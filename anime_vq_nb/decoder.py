@@ -46,7 +46,7 @@ class Decoder(nn.Module):
         ch:tuple=(128, 256, 256, 256), # channels of the encoder's levels, walked from the last to the first
         n_res:int=2, # residual blocks a level, 2 or 3
         c_latent:int=256, # channels of the latents
-        norm:str='group', # 'group' or 'batch'
+        norm:str='group', # 'group', 'group4' or 'batch'
         act:str='silu', # 'silu' or 'relu'
         attn_at:tuple=(16,), # sides of the grids that get attention
         size:int=256, # side of the pictures
@@ -143,7 +143,7 @@ class VQVAE(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['vq-vae', '
         ch:tuple=(128, 256, 256, 256), # channels of each level; each level halves the picture
         n_res:int=2, # residual blocks a level, 2 or 3
         c_latent:int=256, # channels of the latents, 256 or 384
-        norm:str='group', # 'group' or 'batch'
+        norm:str='group', # 'group', 'group4' or 'batch'
         act:str='silu', # 'silu' or 'relu'
         attn_at:tuple=(16,), # sides of the grids that get attention; () for none
         c_out:int=64, # channels of the decoder at full size

@@ -28,12 +28,14 @@ class GroupNorm(nn.GroupNorm):
             return F.group_norm(x, self.num_groups, weight, bias, self.eps)
 
 def make_norm(
-    kind:str, # 'group' or 'batch'
+    kind:str, # 'group': up to 32 groups; 'group4': groups of 4 channels or more; 'batch'
     c:int, # channels
 ) -> nn.Module: # (b, c, h, w) → same shape
     "The normalisation of that name; raises `AvatarError` for any other"
-    kinds = dict(group=lambda: GroupNorm(gcd(32, c), c), batch=lambda: nn.BatchNorm2d(c))
-    if kind not in kinds: raise AvatarError(f"norm is {kind!r}; it can be 'group' or 'batch'")
+    group4 = lambda: next(g for g in range(min(32, max(1, c//4)), 0, -1) if c % g == 0)
+    kinds = dict(group=lambda: GroupNorm(gcd(32, c), c), group4=lambda: GroupNorm(group4(), c),
+                 batch=lambda: nn.BatchNorm2d(c))
+    if kind not in kinds: raise AvatarError(f"norm is {kind!r}; it can be 'group', 'group4' or 'batch'")
     return kinds[kind]()
 
 def make_act(
@@ -49,7 +51,7 @@ class ResBlock(nn.Module):
     "Two 3×3 convolutions added to their input, (b, c, h, w) → same shape"
     def __init__(self,
         c:int, # channels
-        norm:str='group', # 'group' or 'batch'
+        norm:str='group', # 'group', 'group4' or 'batch'
         act:str='silu', # 'silu' or 'relu'
     ):
         super().__init__()
@@ -62,7 +64,7 @@ class AttnBlock(nn.Module):
     "Self-attention over all positions, added to its input, (b, c, h, w) → same shape"
     def __init__(self,
         c:int, # channels
-        norm:str='group', # 'group' or 'batch'
+        norm:str='group', # 'group', 'group4' or 'batch'
         d_head:int=64, # channels a head, where they divide c; else one head
     ):
         super().__init__()
@@ -88,7 +90,7 @@ def make_blocks(
     c:int, # channels
     n_res:int, # residual blocks
     attn:bool, # attention after them?
-    norm:str, # 'group' or 'batch'
+    norm:str, # 'group', 'group4' or 'batch'
     act:str, # 'silu' or 'relu'
 ) -> list: # modules, (b, c, h, w) → same shape
     "What a level of encoder or decoder does at its resolution"
@@ -114,7 +116,7 @@ class Encoder(nn.Module):
         ch:tuple=(128, 256, 256, 256), # channels of each level; each level halves the picture
         n_res:int=2, # residual blocks a level, 2 or 3
         c_latent:int=256, # channels of the latents
-        norm:str='group', # 'group' or 'batch'
+        norm:str='group', # 'group', 'group4' or 'batch'
         act:str='silu', # 'silu' or 'relu'
         attn_at:tuple=(16,), # sides of the grids that get attention, such as 32 or 16; () for none
         size:int=256, # side of the pictures

@@ -200,6 +200,10 @@ def on_save_checkpoint(self:FiniteSteps, ckpt:dict):
 
 @patch
 def on_load_checkpoint(self:FiniteSteps, ckpt:dict):
-    "Restore them"
+    "Restore them. Raises `AvatarError` where the optimizer's state cannot go on in this run's"
+    was, now = (h.get('optimizer') for h in (ckpt.get('hyper_parameters', {}), self.hparams))
+    if self.trainer.state.fn == 'fit' and (was == 'muon') != (now == 'muon'):
+        raise AvatarError(f"the checkpoint's optimizer is {was}, whose state {now} cannot take up; "
+                          f"resume with optimizer {was}, or start a new run")
     for k,v in ckpt.get('skipped', {}).items(): setattr(self, k, v)
     self.seed = ckpt.get('seed', self.seed)

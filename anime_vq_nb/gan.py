@@ -6,6 +6,7 @@
 __all__ = ['check_gan', 'load_phase1', 'VQGANModel']
 
 # %% ../nbs/07_gan.ipynb #dcf821dc
+import inspect, json
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fastcore.basics import patch
 from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor
 
-from .decoder import VQVAE
+from .decoder import VQVAE, find_pretrained
 from .finite import check_optimizer, fused
 from .losses import Discriminator, GAN_LOSSES, LeCAM, adaptive_weight, diff_augment, gan_weight, r1_penalty
 from .runs import read_checkpoint
@@ -48,15 +49,24 @@ def check_gan(o):
 def load_phase1(
     model:VQVAE, # takes the weights
     path, # checkpoint of phase 1, its run's folder, or a folder of save_pretrained
+    options:dict, # that the model was made with
 ):
-    "Take up a trained autoencoder. Raises `AvatarError` where there is none, or one of another shape"
+    "Take up a trained autoencoder. Raises `AvatarError` where there is none, or one of another kind or shape"
     path = Path(path)
     if not path.exists():
         raise AvatarError(f"init_from is {path}, where there is neither a checkpoint nor a run's folder")
     if path.is_file():
-        state = read_checkpoint(path)['state_dict']
-        state = {k[6:]: v for k,v in state.items() if k.startswith('model.')}
-    else: state = VQVAE.from_pretrained(path).state_dict()
+        ckpt = read_checkpoint(path)
+        state = {k[6:]: v for k,v in ckpt['state_dict'].items() if k.startswith('model.')}
+        was = ckpt.get('hyper_parameters', {})
+    else:
+        state = VQVAE.from_pretrained(path).state_dict()
+        was = json.loads((Path(find_pretrained(path))/'config.json').read_text(encoding='utf-8'))
+    usual = inspect.signature(VQVAE).parameters
+    for k in 'norm', 'act', 'up', 'end', 'cosine': # of these, shapes say nothing
+        then, now = (o.get(k, usual[k].default) for o in (was, options))
+        if then == now: continue
+        raise AvatarError(f"{path} was trained with {k} {then}, and here it is {now}; set --model.{k} {then}")
     try: model.load_state_dict(state)
     except RuntimeError as e:
         advice = f'give the options that it was trained with ({str(e).splitlines()[1].strip()})'
@@ -97,7 +107,7 @@ class VQGANModel(VQVAEModel):
         self.automatic_optimization, self.iteration, self.part = False, 0, 0 # steps; place of a batch in its step
         self.discriminator = Discriminator(d_ch, d_layers, d_norm, d_spectral).to(memory_format=torch.channels_last)
         self.lecam = LeCAM()
-        if init_from: load_phase1(self.model, init_from)
+        if init_from: load_phase1(self.model, init_from, vqvae)
 
     export_by = None # the adversary worsens every distance, so the best validation would be one before its time
     accumulate_option = '--model.accumulate'
@@ -199,8 +209,8 @@ def training_step(self:VQGANModel, batch, batch_idx):
         self.take_step(opt_g, *([opt_d] if learns else []))
         self.lr_schedulers().step()
         self.iteration += 1
-    self.log_dict({f'train/{k}': v for k,v in dict(loss=loss.detach(), **terms, **terms_d).items() if k != 'rec'})
-    self.log_dict({'train/rec': terms['rec'], 'train/perplexity': vq.perplexity}, prog_bar=True)
+    logged = dict(loss=loss.detach(), perplexity=vq.perplexity, **terms, **terms_d)
+    self.log_dict({f'train/{k}': v for k,v in logged.items()})
 
 # %% ../nbs/07_gan.ipynb #1ada7073
 @patch

@@ -20,7 +20,6 @@ import torch
 from fastcore.basics import patch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from timm.optim import Muon
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset, Subset
@@ -32,6 +31,7 @@ from anime_vq_nb.data import (
 )
 from .eval import grid_side, load_model
 from .finite import FiniteSteps, check_optimizer, fused
+from .optimizers import Muon, warmup_cosine
 from .prior import ARPrior, MaskedPrior, Prior, Transformer
 from anime_vq_nb.runs import (
     Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, hardware, measure_weights,
@@ -40,7 +40,6 @@ from anime_vq_nb.runs import (
 from .splits import KeepSplit, check_split, keep_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
 from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
-from .train import warmup_cosine
 from .watch import LiveView, Run, log_figure
 
 # %% ../nbs/11_prior_train.ipynb #9501d7c5
@@ -256,7 +255,7 @@ def training_step(self:PriorModel, batch, batch_idx):
     gen, labels = torch.Generator().manual_seed(seed), labels if self.model.n_classes else None
     loss = self.model.loss(codes, labels, gen, drop_label=self.hparams.drop_label, **self.regularisation)
     self.note_losses(codes, loss)
-    self.log('train/loss', loss.detach(), prog_bar=True)
+    self.log('train/loss', loss.detach())
     return loss
 
 @patch
@@ -265,7 +264,7 @@ def validation_step(self:PriorModel, batch, batch_idx):
     codes, labels = batch
     kw = dict(draws=self.hparams.draws, seed=batch_idx) if self.hparams.kind == 'masked' else {}
     nll = self.model.nll(codes, labels if self.model.n_classes else None, **kw).mean()
-    self.log('val/nll', nll, batch_size=len(codes), prog_bar=True, sync_dist=True)
+    self.log('val/nll', nll, batch_size=len(codes), sync_dist=True)
 
 # %% ../nbs/11_prior_train.ipynb #cef479de
 @patch
@@ -286,17 +285,15 @@ def param_groups(
     blocks, head = [p for p in net.blocks.parameters() if p.ndim == 2], [net.head.weight]
     known = {id(p) for p in blocks + head}
     rest = [p for p in net.parameters() if id(p) not in known]
-    return [dict(params=blocks, weight_decay=weight_decay),
-            dict(params=head, weight_decay=weight_decay, use_fallback=True),
-            dict(params=rest, weight_decay=0., use_fallback=True)]
+    return [dict(params=blocks, weight_decay=weight_decay, muon=True),
+            dict(params=head, weight_decay=weight_decay), dict(params=rest, weight_decay=0.)]
 
 @patch
 def configure_optimizers(self:PriorModel):
-    "AdamW, or timm's Muon, which falls back to AdamW where a group says so"
+    "AdamW, or Muon for the blocks' matrices"
     hp, total = self.hparams, self.trainer.estimated_stepping_batches
     groups, kw = param_groups(self.model.net, hp.weight_decay), dict(lr=hp.lr, betas=tuple(hp.betas))
-    muon = hp.optimizer == 'muon'
-    opt = Muon(groups, nesterov=True, **kw) if muon else fused(torch.optim.AdamW, groups, self.device, **kw)
+    opt = fused(dict(adamw=torch.optim.AdamW, muon=Muon)[hp.optimizer], groups, self.device, **kw)
     rate = lambda step: warmup_cosine(step, total, hp.warmup, hp.lr, 0., hp.lr_end)/hp.lr
     return [opt], [dict(scheduler=LambdaLR(opt, rate), interval='step')]
 

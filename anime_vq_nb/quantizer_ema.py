@@ -194,6 +194,7 @@ class VectorQuantizerEMA(nn.Module):
         self.register_buffer('counts', torch.ones(n_codes))
         self.register_buffer('age', torch.full((n_codes,), 1_000_000)) # updates since a code was revived
         self.hold, self.waiting = False, [] # while `hold` is set, batches wait for the next one: (z, idx) of each
+        self.bypass = False # while it is set, vectors train without codes
 
     def unit(self, x): return F.normalize(x, dim=-1) if self.cosine else x
 
@@ -204,8 +205,10 @@ class VectorQuantizerEMA(nn.Module):
             idx = nearest_code(flat.detach(), codes.detach())
             q = F.embedding(idx, codes)
             commit, codebook = F.mse_loss(flat, q.detach()), F.mse_loss(q, flat.detach())
-            if self.training: self.update(flat.detach(), idx)
-            st = self.pass_gradient(flat, q)
+            free = self.bypass and self.training
+            if self.training and not free: self.update(flat.detach(), idx)
+            st = flat if free else self.pass_gradient(flat, q)
+            if free: commit, codebook = 0*commit, 0*codebook
         b, _, h, w = z.shape
         z_q = self.proj_out(st.view(b, h, w, -1).permute(0, 3, 1, 2).to(z.dtype))
         used = perplexity(histogram(idx, self.n_codes))

@@ -1,4 +1,4 @@
-"""Memory and time of a training step on a graphics card that is unavailable: reckoned, not measured
+"""Memory and time of a training step on a graphics card that one does not have: reckoned, not measured
 
     pip install -e '.[bench]'
     python benchmarks/reckon.py                  # a minute on a processor, no GPU
