@@ -9,7 +9,7 @@
 VQModel has the nearest equal channels, and learns under the same losses. VGG16 has random weights here: speed and
 memory do not depend on them.
 """
-import argparse, logging, statistics, tempfile, time, warnings
+import argparse, gc, logging, statistics, tempfile, time, warnings
 from importlib.metadata import version
 from itertools import product
 
@@ -33,7 +33,8 @@ FULL = dict(ch=(128, 256, 256, 256), c_out=64)
 DEMO = dict(ch=(32, 128), c_out=24, c_latent=64, dim=16, n_res=1, attn_at=(), n_codes=256)
 SMALL = dict(ch=(16, 32), c_out=16, c_latent=32, dim=32, n_res=1, attn_at=(), n_codes=64)
 QUIET = dict(devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-             enable_model_summary=False, limit_val_batches=0)  # a Trainer that only trains
+             enable_model_summary=False, limit_val_batches=0,  # a Trainer that only trains
+             benchmark=torch.cuda.is_available())  # as `fit` has it
 TOO_MUCH = {"pictures/s": None, "seconds a step": None, "peak GiB": "more than there is"}
 
 
@@ -91,15 +92,15 @@ class Diffusers(nn.Module):
             down_block_types=("DownEncoderBlock2D",)*len(widths), up_block_types=("UpDecoderBlock2D",)*len(widths),
             block_out_channels=widths, layers_per_block=n_res, latent_channels=c_latent, vq_embed_dim=dim,
             num_vq_embeddings=n_codes, norm_num_groups=min(32, c_out), mid_block_add_attention=bool(attn_at))
+        self.register_buffer("moving_perplexity", torch.zeros(()), persistent=False)
 
     def autoencode(self, x):
         z = self.net.quant_conv(self.net.encoder(x))
         q, loss, (_, _, idx) = self.net.quantize(z)
-        vq = VQOutput(q, idx.view(len(z), *z.shape[2:]), loss, loss, torch.zeros(()), None)
+        vq = VQOutput(q, idx.view(len(z), *z.shape[2:]), loss, loss, self.moving_perplexity, None)
         return self.net.decoder(self.net.post_quant_conv(q)), vq
 
     quantizer = property(lambda self: self)
-    moving_perplexity = torch.zeros(())
 
 
 class Clock(Callback):
@@ -151,12 +152,14 @@ def measure(phase, peer, size, batch, plan, steps, vgg, precision, undo=None, **
         undo(module)
     x, cuda = torch.rand(batch, 3, size, size)*2 - 1, torch.cuda.is_available()
     if cuda:
+        gc.collect()  # what an earlier row has left
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as tmp:
         trainer = L.Trainer(max_steps=steps + 3, precision=precision, callbacks=[clock], default_root_dir=tmp,
                             gradient_clip_val=1. if phase == 1 else None, **QUIET)
-        trainer.fit(module, DataLoader([x[i] for i in range(batch)]*(steps + 3), batch))
+        x = x.to("cuda" if cuda else "cpu")  # loading has a benchmark of its own
+        trainer.fit(module, DataLoader([x]*(steps + 3), batch_size=None))
     seconds = statistics.median(clock.times[2:])
     return {
         "pictures/s": float(f"{batch/seconds:.3g}"),
@@ -178,7 +181,8 @@ def changes(scales, steps, vgg, precision):
         first = None
         for name, (expected, kw) in CHANGES.items():
             kw = dict(kw)
-            if options.get("w_perc") == 0 and "perceptual" in name or kw.get("precision") == precision:
+            same = kw.get("precision") == options.get("precision", precision)
+            if same or options.get("w_perc") == 0 and "perceptual" in name:
                 continue
             train.fused = fused if kw.pop("fuse", True) else plain
             row = measure(1, False, size, batch, plan, steps, vgg, **dict(precision=precision) | options | kw)
