@@ -73,7 +73,7 @@ def main():
         for phase in (1, 2):
             torch.manual_seed(0)
             watch = Profile()
-            trainer = L.Trainer(max_epochs=1, max_steps=-1, precision=precision, callbacks=[watch], default_root_dir=tmp,
+            trainer = L.Trainer(max_epochs=1, precision=precision, callbacks=[watch], default_root_dir=tmp,
                                 gradient_clip_val=1. if phase == 1 else None, **QUIET)
             pictures = torch.rand(5*args.batch, 3, size, size)*2 - 1
             trainer.fit(make_model(phase, False, size, plan, vgg), DataLoader(pictures, args.batch))
