@@ -372,8 +372,8 @@ def together(runs):
     for r in runs:
         rows.setdefault((r["group"], r["row"], r["steps"]), []).append(r)
     for (group, row, steps), rs in rows.items():
-        about = GROUPS[group][1][row][0]
-        numbers = [k for k, v in rs[0].items() if isinstance(v, float)]
+        about = GROUPS[group][1].get(row, ("",))[0] if group in GROUPS else ""
+        numbers = [k for k in rs[0] if all(isinstance(r.get(k), float) for r in rs)]
         line = dict(group=group, row=row, expected=about, steps=steps, seeds=sorted(r["seed"] for r in rs))
         for k in numbers:
             vs = [r[k] for r in rs]
@@ -386,8 +386,11 @@ def opened(out, setting):
     "The record so far, or a new one"
     if not out.is_file():
         return dict(setting, command="python " + shlex.join(sys.argv), runs=[])
-    record = json.loads(out.read_text(encoding="utf-8"))
-    if {k: record[k] for k in setting} != setting:
+    try:
+        record = json.loads(out.read_text(encoding="utf-8"))
+    except ValueError as e:
+        sys.exit(f"{out} is no record ({e}); name another with --out")
+    if not isinstance(record, dict) or {k: record.get(k) for k in setting} != setting or "runs" not in record:
         sys.exit(f"{out} holds runs of another setting; remove it, or name another with --out")
     return record
 
@@ -422,6 +425,13 @@ def parse():
     args = ap.parse_args()
     if unknown := [g for g in args.groups if g not in GROUPS]:
         ap.error(f"there is no group {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+    rows = {r for g in args.groups or GROUPS for r in GROUPS[g][1]}
+    if unknown := [r for r in args.only if r not in rows]:
+        ap.error(f"there is no row {unknown[0]!r}; there are {', '.join(sorted(rows))}")
+    if "adversary" in args.groups and not args.init:
+        ap.error("the group adversary starts from a run of phase 1: --init RUN")
+    if min(args.jobs, args.threads, args.n, args.steps) < 1:
+        ap.error("--jobs, --threads, --n and --steps are at least 1")
     return args
 
 
@@ -437,6 +447,8 @@ def main():
     todo = [(g, r, s) for s in args.seeds for g in groups for r in GROUPS[g][1]
             if (not args.only or r in args.only) and (g, r, s, args.steps) not in done
             and (args.vgg or "model.perc_weights" not in GROUPS[g][1][r][1] and vgg_heads not in GROUPS[g][1][r])]
+    if args.only and not args.vgg and len({r for _, r, _ in todo}) < len(set(args.only)):
+        print("rows that need VGG16's weights (--vgg), or are done, are left out", flush=True)
     pool = ProcessPoolExecutor(args.jobs, get_context("spawn"), live_with, (os.getpid(),))
     waiting, busy = iter(todo), {}
 
