@@ -30,7 +30,7 @@ def warmup_cosine(
 # %% ../nbs/27_optimizers.ipynb #27aa0008
 def orthogonalize(
     g:Tensor, # (…, m, n)
-    rounds:int=5,
+    rounds:int=5, # of the polynomial
 ) -> Tensor: # same shape, float32, with singular values near 1
     "Newton–Schulz iteration with the coefficients of Jordan et al. (2024)"
     a, b, c = 3.4445, -4.7750, 2.0315
@@ -46,12 +46,14 @@ def orthogonalize(
 def as_matrix(
     p:Tensor, # (m, c, k, k), weight of a convolution, or what belongs to one; or a matrix
 ) -> Tensor: # (m, n); of weights that lie channels last, a view
+    "What a convolution does to the numbers under its window"
     return p.permute(0, 2, 3, 1).flatten(1) if p.ndim == 4 else p
 
 def as_weight(
     x:Tensor, # (m, n)
     p:Tensor, # the weight that it belongs to
 ) -> Tensor: # of p's shape
+    "The way back"
     if p.ndim == 2: return x
     m, c, h, w = p.shape
     return x.view(m, h, w, c).permute(0, 3, 1, 2)

@@ -239,18 +239,18 @@ def on_train_start(self:VQVAEModel):
     "Start the codes by k-means, if asked for"
     FiniteSteps.on_train_start(self)
     self.model.quantizer.bypass, self.codes_begun = bool(self.hparams.kmeans_images) and not self.codes_begun, True
-    if not self.hparams.kmeans_at: self.start_codes()
+    if not (self.ready or self.hparams.kmeans_at): self.start_codes()
 
 @patch
 def on_train_batch_start(self:VQVAEModel, *args):
+    if self.ready: return
     at = min(self.hparams.kmeans_at, self.trainer.estimated_stepping_batches//4)
     if self.global_step >= at: self.start_codes()
 
 @patch
 @evaluating
 def start_codes(self:VQVAEModel):
-    "Put the codes at k-means centres of the latents of training pictures, if that was not done yet"
-    if self.ready: return
+    "Put the codes at k-means centres of the latents of training pictures"
     dm, latents, n = self.trainer.datamodule, [], self.hparams.kmeans_images
     loader = dm.train_dataloader() if dm else self.trainer.train_dataloader # the trainer's own has begun already
     for batch in tqdm(loader, desc='latents for k-means', disable=n < 512, leave=False):

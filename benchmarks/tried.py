@@ -40,7 +40,7 @@ RAMP = {"model.gan_alone": 40, "model.gan_start": 60, "model.gan_ramp": 120}
 
 # What is no option of the command: each of these changes the package for as long as a row trains and is measured.
 
-def soap(rate=None):
+def soap():
     "SOAP in the place of Adam (Vyas et al. 2024), by pytorch_optimizer"
     from pytorch_optimizer import SOAP
 
