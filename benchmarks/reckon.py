@@ -25,6 +25,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from anime_vq_nb.encoder import GroupNorm
+from anime_vq_nb.optimizers import Muon, muon_groups
 from anime_vq_nb.runs import hardware
 from record import write_record
 from train_step import FULL, SMALL, make_model, random_vgg
@@ -36,6 +37,7 @@ CARDS = {  # dense bfloat16 with 32-bit sums, FLOP/s; the same in 32 bits; bytes
     "H100 SXM": (989e12, 66.9e12, 3350e9),
 }
 OURS, WIDE, PEER = "anime_vq_nb", "anime_vq_nb, PyTorch's GroupNorm", "diffusers VQModel"
+BEST = "anime_best"  # the configuration: its body, and Muon; phase 2 is that of vqgan_best, with Adam
 
 
 class Ledger(TorchDispatchMode):
@@ -127,6 +129,7 @@ def step(module, x, optimizers):
 
 def reckon(phase, what, size, batch, plan, vgg):
     "Memory and least time of the second step; the first makes the optimizers' state"
+    plan = plan | dict(dim=16, norm="group4") if what == BEST else plan
     module, norm = make_model(phase, what == PEER, size, plan, vgg), nn.GroupNorm if what == WIDE else GroupNorm
     on_cuda, forward = patch.object(F, "group_norm", as_on_cuda), patch.object(GroupNorm, "forward", norm.forward)
     with FakeTensorMode(), on_cuda, forward, Ledger() as ledger:
@@ -134,6 +137,8 @@ def reckon(phase, what, size, batch, plan, vgg):
             pretend(part)
         learn = [module.model] + ([module.discriminator] if phase == 2 else [])
         optimizers = [torch.optim.Adam(m.parameters(), fused=True) for m in learn]
+        if what == BEST and phase == 1:
+            optimizers = [Muon(muon_groups(module.model, module.model.encoder, module.model.decoder))]
         x = torch.rand(batch, 3, size, size)*2 - 1
         step(module, x, optimizers)
         before = ledger.alive
@@ -162,7 +167,7 @@ def main():
         vgg = random_vgg(tmp)
         rows = []
         for phase in (1, 2):
-            for what in (OURS, WIDE, PEER):
+            for what in (OURS, BEST, WIDE, PEER):
                 rows.append({"phase": phase, "what": what, **reckon(phase, what, size, batch, plan, vgg)})
                 print(rows[-1], flush=True)
     cards = {k: dict(zip(("bfloat16 FLOP/s", "32-bit FLOP/s", "bytes/s"), v)) for k, v in CARDS.items()}
