@@ -36,11 +36,11 @@ def options_of(phase, args):
         "trainer.precision": "bf16-mixed", "trainer.limit_val_batches": "64",
     }
     if phase == 1:
-        run = {"config": "demo", "run.name": args.name, "run.ckpt_every": "500"}
+        run = {"config": "benchmarks/today.yaml", "run.name": args.name, "run.ckpt_every": "500"}
         own = {"model.decay": "0.99", "model.kmeans_images": "1000", "model.lr": "1e-3", "model.warmup": "100"}
         validations = 12
     else:
-        run = {"config": "vqgan_demo", "run.name": f"{args.name}-gan", "run.ckpt_every": "300"}
+        run = {"config": "benchmarks/today_gan.yaml", "run.name": f"{args.name}-gan", "run.ckpt_every": "300"}
         own = {"model.init_from": f"runs/{args.name}/0/checkpoints/best-perc.ckpt", "model.w_gan": "0.1",
                "model.d_layers": "3", "model.lr": "2e-4", "model.lr_d": "3e-4"}
         validations = 4

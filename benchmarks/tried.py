@@ -31,6 +31,7 @@ from anime_vq_nb.quantizer_ema import VectorQuantizerEMA
 from anime_vq_nb.runs import git_commit, hardware
 from anime_vq_nb.train import VQVAEModel, fit
 
+TODAY, TODAY_GAN = "benchmarks/today.yaml", "benchmarks/today_gan.yaml"  # what all rows differ from
 WARM = {"model.kmeans_images": 1000, "model.kmeans_at": 40}
 MUON = {"model.optimizer": "muon", "model.lr": 2e-3}
 K1024 = {"model.n_codes": 1024, "model.dim": 32, "model.decay": .99}
@@ -156,7 +157,7 @@ def foreign(kind, **how):
 # group → (what all of its rows share, {row: (what was expected of it, what is different, function that changes it)})
 GROUPS = {
     "optimizers": ({}, {
-        "today": ("the demo's recipe: Adam 2e-3, K 256, D 16, decay 0.95, k-means on the untrained encoder", {}),
+        "today": ("benchmarks/today.yaml: Adam 2e-3, K 256, D 16, decay 0.95, k-means on the untrained encoder", {}),
         "Adam 1e-3": ("slower", {"model.lr": 1e-3}),
         "Adam 4e-3": ("like 2e-3", {"model.lr": 4e-3}),
         "AdamW, decay 0.01": ("nothing in so short a run", {"model.optimizer": "adamw", "model.weight_decay": .01}),
@@ -273,7 +274,7 @@ GROUPS = {
         "perceptual, heads 0.1": ("the nearest", VGG | {"model.w_perc": .5, "model.w_gan": .1}, vgg_heads),
     }),
     "longer": ({}, {
-        "today": ("the demo's recipe", {}),
+        "today": ("benchmarks/today.yaml", {}),
         "Muon 2e-3": ("1.8 dB more than today", MUON),
         "Muon 4e-3": ("like 2e-3", MUON | {"model.lr": 4e-3}),
         "Muon, k-means at 40, K 256": ("the same", MUON | WARM),
@@ -357,7 +358,7 @@ def one(group, row, seed, args):
     quiet = {"run.out": args.runs, "run.name": f"{group}-{row}-{seed}-{args.steps}".replace("/", " "),
              "trainer.enable_progress_bar": False, "trainer.enable_model_summary": False}
     words = (w for k, v in options.items() for w in (f"--{k}", written(v)))
-    config = "vqgan_demo" if group == "adversary" else "demo"
+    config = TODAY_GAN if group == "adversary" else TODAY
     command, Heads.file = shlex.join(["anime_vq_train", "fit", "--config", config, *words]), args.vgg
     with change[0]() if change else contextlib.nullcontext(), contextlib.redirect_stdout(io.StringIO()):
         numbers = measured(fit(config, **options, **quiet), args)
