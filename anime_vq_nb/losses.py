@@ -84,16 +84,19 @@ def unit(
     f:Tensor, # features, (b, c, h, w)
 ) -> Tensor: # same shape, at least float32
     "Features at unit length at each position; what is zero stays zero, with a finite gradient"
-    f = f.to(torch.promote_types(f.dtype, torch.float32))
-    return f*(f.square().sum(1, keepdim=True) + 1e-8).rsqrt()
+    kind = torch.promote_types(f.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(f, dim=1, keepdim=True, dtype=kind) # reads f once, and keeps no squares
+    return f*(norm.square() + 1e-8).rsqrt()
 
 def feature_distance(
     a:Tensor, # features of one picture, (b, c, h, w)
     b:Tensor, # of the other
-    w, # weights of the channels, (c, 1, 1), or 1
+    w, # weights of the channels, (c, 1, 1), at least 0; or 1
 ) -> Tensor: # (b,)
     "Mean over positions of the weighted squared difference"
-    return ((unit(a) - unit(b)).square()*w).sum(1).mean((1, 2))
+    d = unit(a) - unit(b)
+    d = d if isinstance(w, int) else d*w.sqrt()
+    return torch.linalg.vector_norm(d, dim=1).square().mean((1, 2))
 
 # %% ../nbs/04_losses.ipynb #10403568
 def lpips_net(

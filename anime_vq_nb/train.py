@@ -480,7 +480,7 @@ def trial(config, options, steps=40) -> dict: # progress of a run that made so m
     finally: LiveView.visible = was
 
 def plan(
-    config='vqvae_anime', # name of a configuration, or a YAML file
+    config='anime_best', # name of a configuration, or a YAML file
     anyway:bool=False, # go without a GPU, too
     **options, # as in fit
 ) -> bool: # whether to go
