@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHIPPED', 'KINDS', 'sample_cli', 'BOUND', 'prior_eval_cli', 'load_prior', 'tokenizer_beside', 'load_pair', 'class_id',
-           'dream', 'save_pictures', 'sample', 'counts_of', 'samples_and_baselines', 'compare_sets', 'memorised',
-           'plot_memory', 'closest_pairs', 'held_out_nll', 'evaluate_prior', 'judge_sets', 'set_report', 'prior_report',
-           'prior_splits', 'judging_pictures', 'write_prior_eval', 'cache_folder', 'prior_eval', 'fid_features',
-           'prior_cli']
+           'bfloat16_on', 'dream', 'save_pictures', 'save_batches', 'sample', 'counts_of', 'samples_and_baselines',
+           'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'held_out_nll', 'evaluate_prior', 'judge_sets',
+           'set_report', 'prior_report', 'prior_splits', 'judging_pictures', 'write_prior_eval', 'cache_folder',
+           'prior_eval', 'fid_features', 'prior_cli']
 
 # %% ../nbs/12_dream.ipynb #aa6b5427
 import inspect, json, math, os, sys
@@ -30,7 +30,7 @@ from tqdm.auto import tqdm
 
 from .commands import cli, command_line
 from .compare import table_markdown
-from .data import AvatarDataset, show_rows, shuffled, to_uint8
+from .data import AvatarDataset, mix_seed, show_rows, shuffled, to_uint8
 from .decoder import VQVAE, find_pretrained
 from anime_vq_nb.eval import (
     LIBRARIES, choose_split, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, held_out,
@@ -101,6 +101,13 @@ def class_id(
     known = ', '.join(names) if names else f'0 to {n - 1}' if n else 'none, it was trained without'
     raise AvatarError(f"label is {label!r}; this prior's classes are {known}")
 
+def bfloat16_on(
+    device:torch.device, # where something is worked out
+): # a context manager
+    "Autocast to bfloat16 on a card that computes in it, as in training; anywhere else nothing changes"
+    able = device.type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)
+
 def dream(
     prior:Prior,
     n:int, # pictures
@@ -113,22 +120,40 @@ def dream(
     if wrong := [k for k in options if k not in takes]: raise AvatarError(f"{wrong[0]} is not for a {kind.__name__}")
     if not isinstance(label, str): labels = torch.as_tensor(label)[:n]
     else: labels = class_id(prior, label) if label else None
-    return prior.sample(n, labels=labels, **options)
+    with bfloat16_on(next(prior.parameters()).device): return prior.sample(n, labels=labels, **options)
 
 # %% ../nbs/12_dream.ipynb #29dd26d1
 def save_pictures(
-    x:Tensor, # (n, 3, h, w) in [-1, 1]
+    x:Tensor, # (n, 3, h, w), float in [-1, 1] or uint8
     out:str, # a name that ends in .png: one sheet; any other: a folder, a file for each
+    first:int=0, # number of the first, in a folder
 ) -> Path: # what was written
     "Write PNGs, pixel for pixel"
-    out, x = Path(out), to_uint8(x)
+    out, x = Path(out), x if x.dtype == torch.uint8 else to_uint8(x)
     if out.suffix.lower() == '.png':
         out.parent.mkdir(parents=True, exist_ok=True)
         to_pil_image(make_grid(x, math.ceil(len(x)**.5), 2, pad_value=255)).save(out)
     else:
         out.mkdir(parents=True, exist_ok=True)
-        for i,p in enumerate(x): to_pil_image(p).save(out/f'{i:06d}.png')
+        for i,p in enumerate(x, first): to_pil_image(p).save(out/f'{i:06d}.png')
     return out
+
+def save_batches(
+    model:VQVAE, # in eval mode
+    draw, # (n, seed) → codes (n, s, s)
+    n:int, # pictures
+    out:str, # as for save_pictures; in a folder, pictures are written as they come
+    batch_size:int=64, # pictures at a time
+    seed:int=0, # of the first batch; each has its own, which follows from it
+) -> Path: # what was written
+    "Draw, decode and write pictures, a batch at a time"
+    sheet = []
+    for i in tqdm(range(0, n, batch_size), desc='sampling', delay=2, leave=False):
+        codes = draw(min(batch_size, n - i), mix_seed(seed, 'samples', i) if i else seed)
+        x = to_uint8(decode_codes(model, codes))
+        if Path(out).suffix.lower() == '.png': sheet.append(x) # bytes, as they are in the sheet
+        else: save_pictures(x, out, i)
+    return save_pictures(torch.cat(sheet), out) if sheet else Path(out)
 
 # %% ../nbs/12_dream.ipynb #537ccfd3
 def sample(
@@ -146,25 +171,26 @@ def sample(
     guidance:float=None, # with a prior and a label: how far towards it; default 0
     steps:int=None, # with a masked prior: 8 to 32; default 16
     order:str=None, # with a masked prior: which holes first, 'confidence' or 'halton'; default 'confidence'
+    batch_size:int=64, # pictures at a time; with another, the same seed draws other codes after the first batch
 ) -> str: # what was written
     "Decode codes that a prior dreams, or that are drawn at random. Raises `AvatarError`"
     options = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, steps=steps, order=order)
     check_seed(seed)
-    check_range(1, n=n)
+    check_range(1, n=n, batch_size=batch_size)
     if Path(out).suffix.lower() not in ('', '.png'):
         raise AvatarError(f"out is {out}; give a name that ends in .png, or a folder's")
     if prior:
         if data or by != 'uniform':
             raise AvatarError("--by and --data are for codes drawn at random; leave them out with --prior")
         (p, model), origin = load_pair(prior, ckpt), f"{prior}{', ' + label if label else ''}, seed {seed}"
-        codes = dream(p, n, label, seed=seed, **options)
+        draw = lambda n, seed: dream(p, n, label, seed=seed, **options)
     else:
         if not ckpt: raise AvatarError("there is nothing to sample from; give a prior with --prior, or a model")
         given = [k for k,v in dict(options, label=label or None).items() if v is not None]
         if given: raise AvatarError(f"--{given[0]} needs a prior; give one with --prior")
         model, origin = load_model(ckpt), f'{ckpt}, codes drawn by {by}, seed {seed}'
-        codes = draw_codes(code_weights(model, by, held_out(data, model.size, 'all') if data else None), n, seed)
-    return f'{n} samples of {origin}, written to {save_pictures(decode_codes(model, codes), out)}'
+        draw = partial(draw_codes, code_weights(model, by, held_out(data, model.size, 'all') if data else None))
+    return f'{n} samples of {origin}, written to {save_batches(model, draw, n, out, batch_size, seed)}'
 
 sample_cli = cli(sample, 'anime_vq_sample', positional=('ckpt',))
 
