@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['QUALITIES', 'Comparison', 'UNITS', 'LOOK', 'eval_cli', 'extremes', 'error_picture', 'plot_faces', 'plot_where',
            'code_picture', 'find_quality', 'code_batch', 'evaluate_codec', 'reconstructed', 'comparison_table',
-           'compare', 'code_pictures', 'show_codebook', 'position_entropy', 'plot_positions', 'codes_at',
+           'compare', 'code_pictures', 'usual_grid', 'show_codebook', 'position_entropy', 'plot_positions', 'codes_at',
            'code_patches', 'as_markdown', 'table_markdown', 'compare_rows', 'report_page', 'write_eval', 'eval_run',
            'eval_command']
 
 # %% ../nbs/08_compare.ipynb #a67581f8
-import base64, bisect, json, math
+import bisect, json, math
 from collections import namedtuple
 from datetime import date
 from functools import cache, partial
@@ -22,21 +22,23 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from fastcore.meta import delegates
-from fastcore.xml import Body, H1, H2, Head, Html, Img, Meta, NotStr, P, Style, Table, Td, Title, Tr, to_xml
+from fastcore.xml import Body, H1, H2, Head, Html, Meta, NotStr, P, Style, Table, Td, Title, Tr, to_xml
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
 from .commands import cli, command_line
-from .data import normalize, show_rows, shuffled, to_uint8
+from .data import normalize, show_rows, shuffled, to_uint8, whole_batch
 from .decoder import VQVAE
 from anime_vq_nb.eval import (
-    RANGE, choose_split, dino_features, evaluate, grid_side, held_out, load_model, measure, position_counts,
-    seen_before, usual_grid, vgg_features,
+    RANGE, SetDistance, choose_split, dino_features, evaluate, grid_side, held_out, load_model, make_metrics, measure,
+    position_counts, seen_before, vgg_features,
 )
 from .losses import PSNR_MOST, PerceptualLoss
+from .pages import inline_image
 from .quantizer_ema import plot_usage
 from .runs import git_commit, hardware
 from .splits import check_split, read_split
@@ -120,6 +122,7 @@ def find_quality(
         pictures = tqdm(ds, desc=f'{codec} at {q}', delay=2, leave=False)
         return sum(code_picture(to_uint8(x), codec, q)[0] for x in pictures)/len(ds)
     low, high = QUALITIES[codec]
+    if mean(low) > bits: return low, mean(low) # the usual end: a code is smaller than a header
     best = low + bisect.bisect_right(range(low + 1, high + 1), bits, key=mean)
     return best, mean(best)
 
@@ -166,6 +169,7 @@ def comparison_table(
     table = pd.DataFrame([r['metrics'] for r in results.values()], index=[*results])
     return table.assign(note=[notes(r['about']) for r in results.values()])
 
+@torch.no_grad()
 def compare(
     models:dict, # name → VQVAE, in eval mode
     ds, # pictures (3, size, size) in [-1, 1]
@@ -180,10 +184,13 @@ def compare(
     if not models: raise AvatarError("there is no model to compare")
     for c in set(codecs) - {*QUALITIES}:
         raise AvatarError(f"codec {c!r} is not known; it can be {' or '.join(QUALITIES)}")
-    kw = dict(perc=perc, extractor=extractor, batch_size=batch_size, seed=seed)
+    dev = next(next(iter(models.values())).parameters()).device
+    nets = [m.to(dev) for m in make_metrics(None, extractor)[0].values() if isinstance(m, SetDistance)]
+    for x in DataLoader(ds, batch_size, collate_fn=whole_batch) if nets else ():
+        for m in nets: m.update(x.to(dev), real=True) # once, for all that is measured against them
+    kw = dict(perc=perc, extractor=nets, batch_size=batch_size, seed=seed)
     results = {k: evaluate(m, ds, full=True, **kw) for k,m in models.items()}
     recs = {k: partial(reconstructed, m) for k,m in models.items()}
-    dev = next(next(iter(models.values())).parameters()).device
     budgets = sorted({r['metrics']['bits'] for r in results.values()})
     for bits,codec in product(budgets, codecs):
         quality, r = evaluate_codec(codec, ds, bits, dev=dev, **kw)
@@ -211,6 +218,12 @@ def code_pictures(
         idx[:,s//2,s//2] = codes
         out.append(model.decode(idx)[:,:,start:start + window,start:start + window].cpu())
     return torch.cat(out)
+
+def usual_grid(
+    counts:Tensor, # (s, s, K), of position_counts
+) -> Tensor: # (s, s), integers
+    "The code that is used most, everywhere"
+    return counts.sum((0, 1)).argmax().expand(counts.shape[:2])
 
 def show_codebook(
     model:VQVAE, # in eval mode
@@ -348,13 +361,6 @@ def compare_rows(
     rows = {'originals': x, 'reconstructions': x_rec, 'error (darker is larger)': error_picture(x, x_rec)}
     return show_rows(rows, path=path)
 
-def _figure_img(fig):
-    "A figure inside a page; it is closed"
-    file = BytesIO()
-    fig.savefig(file, format='png', dpi=110)
-    plt.close(fig)
-    return Img(src=f'data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}', style='max-width:100%')
-
 def _model_section(name, model, result, ds):
     "What one model does with its codes"
     counts = position_counts(model, ds)
@@ -363,10 +369,10 @@ def _model_section(name, model, result, ds):
     plot_positions(counts, right)
     def words(v): return ', '.join(f'{a} {b}' for a,b in v.items()) if isinstance(v, dict) else str(v)
     about = [Tr(Td(k.replace('_', ' ')), Td(words(v))) for k,v in result['about'].items() if v]
-    return [H2(name), _figure_img(compare_rows(model, torch.stack([ds[i] for i in sorted(shuffled(len(ds))[:10])]))),
-            P('Usage of the codes, and bits at each place of the grid:'), _figure_img(fig),
+    return [H2(name), inline_image(compare_rows(model, torch.stack([ds[i] for i in sorted(shuffled(len(ds))[:10])]))),
+            P('Usage of the codes, and bits at each place of the grid:'), inline_image(fig),
             P('Each code filling the grid, then alone in the middle of an average grid:'),
-            _figure_img(show_codebook(model, counts)), _figure_img(show_codebook(model, counts, alone=True)),
+            inline_image(show_codebook(model, counts)), inline_image(show_codebook(model, counts, alone=True)),
             Table(*about, style='font-size:80%')]
 
 LOOK = """body {font-family: sans-serif; max-width: 70em; margin: auto}
@@ -382,8 +388,8 @@ def report_page(
     table = c.table.rename(columns=RANGE).to_html(classes='numbers', float_format='{:.4g}'.format, na_rep='', border=0)
     body = [H1('Evaluation'), P(f'{len(ds)} pictures from {data}'), NotStr(table),
             H2('Worst, median and best faces'), P('Original, reconstruction, error (darker is larger).'),
-            _figure_img(c.faces), H2('Where the error lies'),
-            P('Mean absolute error at each pixel, of values from -1 to 1, all on one scale.'), _figure_img(c.where)]
+            inline_image(c.faces), H2('Where the error lies'),
+            P('Mean absolute error at each pixel, of values from -1 to 1, all on one scale.'), inline_image(c.where)]
     for name,m in models.items(): body += _model_section(name, m, c.results[name], ds)
     return to_xml(Html(Head(Meta(charset='utf-8'), Title('Evaluation'), Style(LOOK)), Body(*body)))
 

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['SHIPPED', 'KINDS', 'sample_cli', 'BOUND', 'prior_eval_cli', 'load_prior', 'tokenizer_beside', 'load_pair', 'class_id',
-           'dream', 'save_pictures', 'sample', 'Decoded', 'Mirrored', 'samples_and_baselines', 'compare_sets',
-           'memorised', 'plot_memory', 'closest_pairs', 'round_trip', 'held_out_nll', 'evaluate_prior', 'judge_sets',
-           'set_report', 'prior_report', 'prior_splits', 'judging_pictures', 'write_prior_eval', 'prior_eval',
-           'fid_features', 'prior_cli']
+           'bfloat16_on', 'dream', 'save_pictures', 'save_batches', 'sample', 'counts_of', 'samples_and_baselines',
+           'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'held_out_nll', 'evaluate_prior', 'judge_sets',
+           'set_report', 'prior_report', 'prior_splits', 'judging_pictures', 'write_prior_eval', 'cache_folder',
+           'prior_eval', 'fid_features', 'prior_cli']
 
 # %% ../nbs/12_dream.ipynb #aa6b5427
-import inspect, json, math, sys
+import inspect, json, math, os, sys
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -22,14 +23,14 @@ import pandas as pd
 import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Subset
 from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
 from .commands import cli, command_line
 from .compare import table_markdown
-from .data import AvatarDataset, show_rows, shuffled, to_uint8
+from .data import AvatarDataset, mix_seed, show_rows, shuffled, to_uint8
 from .decoder import VQVAE, find_pretrained
 from anime_vq_nb.eval import (
     LIBRARIES, choose_split, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, held_out,
@@ -39,7 +40,7 @@ from .prior import ARPrior, MaskedPrior, Prior, check_tokenizer
 from .prior_train import classes_of, prior_fit_cli
 from .splits import check_split, read_split
 from .store import AvatarError, AvatarStore, check_range, check_seed
-from .tokens import decode_codes, tokenize
+from .tokens import Decoded, Mirrored, cached_features, decode_codes, picture_codes
 from .runs import git_commit, hardware
 
 # %% ../nbs/12_dream.ipynb #f568c5f1
@@ -100,6 +101,13 @@ def class_id(
     known = ', '.join(names) if names else f'0 to {n - 1}' if n else 'none, it was trained without'
     raise AvatarError(f"label is {label!r}; this prior's classes are {known}")
 
+def bfloat16_on(
+    device:torch.device, # where something is worked out
+): # a context manager
+    "Autocast to bfloat16 on a card that computes in it, as in training; anywhere else nothing changes"
+    able = device.type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)
+
 def dream(
     prior:Prior,
     n:int, # pictures
@@ -112,22 +120,40 @@ def dream(
     if wrong := [k for k in options if k not in takes]: raise AvatarError(f"{wrong[0]} is not for a {kind.__name__}")
     if not isinstance(label, str): labels = torch.as_tensor(label)[:n]
     else: labels = class_id(prior, label) if label else None
-    return prior.sample(n, labels=labels, **options)
+    with bfloat16_on(next(prior.parameters()).device): return prior.sample(n, labels=labels, **options)
 
 # %% ../nbs/12_dream.ipynb #29dd26d1
 def save_pictures(
-    x:Tensor, # (n, 3, h, w) in [-1, 1]
+    x:Tensor, # (n, 3, h, w), float in [-1, 1] or uint8
     out:str, # a name that ends in .png: one sheet; any other: a folder, a file for each
+    first:int=0, # number of the first, in a folder
 ) -> Path: # what was written
     "Write PNGs, pixel for pixel"
-    out, x = Path(out), to_uint8(x)
+    out, x = Path(out), x if x.dtype == torch.uint8 else to_uint8(x)
     if out.suffix.lower() == '.png':
         out.parent.mkdir(parents=True, exist_ok=True)
         to_pil_image(make_grid(x, math.ceil(len(x)**.5), 2, pad_value=255)).save(out)
     else:
         out.mkdir(parents=True, exist_ok=True)
-        for i,p in enumerate(x): to_pil_image(p).save(out/f'{i:06d}.png')
+        for i,p in enumerate(x, first): to_pil_image(p).save(out/f'{i:06d}.png')
     return out
+
+def save_batches(
+    model:VQVAE, # in eval mode
+    draw, # (n, seed) → codes (n, s, s)
+    n:int, # pictures
+    out:str, # as for save_pictures; in a folder, pictures are written as they come
+    batch_size:int=64, # pictures at a time
+    seed:int=0, # of the first batch; each has its own, which follows from it
+) -> Path: # what was written
+    "Draw, decode and write pictures, a batch at a time"
+    sheet = []
+    for i in tqdm(range(0, n, batch_size), desc='sampling', delay=2, leave=False):
+        codes = draw(min(batch_size, n - i), mix_seed(seed, 'samples', i) if i else seed)
+        x = to_uint8(decode_codes(model, codes))
+        if Path(out).suffix.lower() == '.png': sheet.append(x) # bytes, as they are in the sheet
+        else: save_pictures(x, out, i)
+    return save_pictures(torch.cat(sheet), out) if sheet else Path(out)
 
 # %% ../nbs/12_dream.ipynb #537ccfd3
 def sample(
@@ -145,64 +171,53 @@ def sample(
     guidance:float=None, # with a prior and a label: how far towards it; default 0
     steps:int=None, # with a masked prior: 8 to 32; default 16
     order:str=None, # with a masked prior: which holes first, 'confidence' or 'halton'; default 'confidence'
+    batch_size:int=64, # pictures at a time; with another, the same seed draws other codes after the first batch
 ) -> str: # what was written
     "Decode codes that a prior dreams, or that are drawn at random. Raises `AvatarError`"
     options = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, steps=steps, order=order)
     check_seed(seed)
-    check_range(1, n=n)
+    check_range(1, n=n, batch_size=batch_size)
     if Path(out).suffix.lower() not in ('', '.png'):
         raise AvatarError(f"out is {out}; give a name that ends in .png, or a folder's")
     if prior:
         if data or by != 'uniform':
             raise AvatarError("--by and --data are for codes drawn at random; leave them out with --prior")
         (p, model), origin = load_pair(prior, ckpt), f"{prior}{', ' + label if label else ''}, seed {seed}"
-        codes = dream(p, n, label, seed=seed, **options)
+        draw = lambda n, seed: dream(p, n, label, seed=seed, **options)
     else:
         if not ckpt: raise AvatarError("there is nothing to sample from; give a prior with --prior, or a model")
         given = [k for k,v in dict(options, label=label or None).items() if v is not None]
         if given: raise AvatarError(f"--{given[0]} needs a prior; give one with --prior")
         model, origin = load_model(ckpt), f'{ckpt}, codes drawn by {by}, seed {seed}'
-        codes = draw_codes(code_weights(model, by, held_out(data, model.size, 'all') if data else None), n, seed)
-    return f'{n} samples of {origin}, written to {save_pictures(decode_codes(model, codes), out)}'
+        draw = partial(draw_codes, code_weights(model, by, held_out(data, model.size, 'all') if data else None))
+    return f'{n} samples of {origin}, written to {save_batches(model, draw, n, out, batch_size, seed)}'
 
 sample_cli = cli(sample, 'anime_vq_sample', positional=('ckpt',))
 
-# %% ../nbs/12_dream.ipynb #3ac3fdd7
-class Decoded(Dataset):
-    "Codes as pictures (3, size, size) in [-1, 1], decoded on request; a `DataLoader` needs `collate_fn=whole_batch`"
-    def __init__(self,
-        model:VQVAE, # in eval mode
-        codes:Tensor, # (n, s, s), integers
-    ): self.model, self.codes = model, torch.as_tensor(codes).cpu().long()
-    def __len__(self): return len(self.codes)
-    def __iter__(self): return (self[i] for i in range(len(self)))
-    def __getitem__(self, i) -> Tensor: return decode_codes(self.model, self.codes[i][None])[0]
-    def __getitems__(self, idx) -> Tensor: # PyTorch's loader asks for whole batches
-        return decode_codes(self.model, self.codes[torch.as_tensor(idx)])
-
-class Mirrored(Dataset):
-    "The mirror images of pictures"
-    def __init__(self,
-        ds, # pictures (3, h, w), a dataset or a tensor
-    ): self.ds = ds
-    def __len__(self): return len(self.ds)
-    def __iter__(self): return (self[i] for i in range(len(self)))
-    def __getitem__(self, i) -> Tensor: return self.ds[i].flip(-1)
-
 # %% ../nbs/12_dream.ipynb #fce90e35
+def counts_of(
+    codes:np.ndarray, # (n, s, s), integers
+    k:int, # number of codes
+) -> Tensor: # (s, s, K), float32
+    "How often each code stands at each position of the grid"
+    n, s, _ = codes.shape
+    place = np.arange(s*s)*k + codes.reshape(n, s*s)
+    return torch.from_numpy(np.bincount(place.ravel(), minlength=s*s*k)).view(s, s, k).float()
+
 def samples_and_baselines(
     prior:Prior,
     model:VQVAE, # its tokenizer, in eval mode
     train, # training pictures (3, size, size) in [-1, 1]
-    codes, # of held-out pictures, (n, s, s)
+    codes:np.ndarray, # of held-out pictures, (n, s, s)
+    known:np.ndarray, # of the training pictures, (m, s, s)
     seed:int=0, # of whatever is drawn
     **options, # for dream, its label too
 ) -> dict: # name → dataset of as many pictures (3, size, size) in [-1, 1]
     "Sets of pictures that claim to be like the held-out ones"
-    n = len(codes)
-    drawn = lambda *by: draw_codes(code_weights(model, *by), n, seed)
+    n, uniform = len(codes), code_weights(model)
+    by_position = counts_of(known, uniform.shape[-1])
     sets = {'reconstructions': codes.astype(np.int64), 'samples': dream(prior, n, seed=seed, **options),
-            'codes by position': drawn('position', train), 'uniform codes': drawn()}
+            'codes by position': draw_codes(by_position, n, seed), 'uniform codes': draw_codes(uniform, n, seed)}
     some = Subset(train, shuffled(len(train), seed)[:n])
     return {'training pictures': some, **{k: Decoded(model, c) for k,c in sets.items()}}
 
@@ -265,13 +280,6 @@ def closest_pairs(
                       'that training picture': torch.stack(old)})
 
 # %% ../nbs/12_dream.ipynb #73c71f59
-def round_trip(
-    model:VQVAE, # in eval mode
-    ds, # pictures (3, size, size) in [-1, 1]
-) -> Decoded:
-    "Pictures as the tokenizer gives them back"
-    return Decoded(model, tokenize(model, ds, flip=0., crop=1.)[0].astype(np.int64))
-
 def held_out_nll(
     prior:Prior,
     codes, # (n, s, s), integers
@@ -295,6 +303,7 @@ def evaluate_prior(
     k:int=5, # neighbours
     seed:int=0, # of what is drawn: pictures where n leaves some out, the samples, KID's subsets
     labels=None, # (held out,), classes of the held-out pictures, for likelihood and samples; None: any
+    cache=None, # folder for codes and features of a store's pictures, for the next prior; None: nothing is kept
     **options, # for dream
 ) -> list: # for each network, nll (bits a token), bound (is that an upper bound), samples, and what judge_sets gives
     "What a prior can do, and whether it remembers. Raises `AvatarError` for another tokenizer or too few pictures"
@@ -304,32 +313,33 @@ def evaluate_prior(
         raise AvatarError(f"k is {k} with {n} pictures in a set; the number of neighbours goes from 1 to {n - 1}")
     some = sorted(shuffled(len(real), seed)[:n]) # one draw for pictures, codes and classes
     judges, labels = Subset(real, some), None if labels is None else np.asarray(labels)[some]
-    codes, _ = tokenize(model, judges, flip=0., crop=1.)
-    sets = samples_and_baselines(prior, model, train, codes, seed, label='' if labels is None else labels, **options)
+    codes, known, mirrored = (picture_codes(model, ds, cache) for ds in (judges, train, Mirrored(train)))
+    label = '' if labels is None else labels
+    sets = samples_and_baselines(prior, model, train, codes, known, seed, label=label, **options)
     about = dict(pictures=n, train=len(train), held_out=len(real), k=k, seed=seed,
                  classes='none' if labels is None else 'those of the held-out pictures',
                  sampling={a: b for a,b in options.items() if b is not None}, prior=weights_hash(prior),
                  tokenizer=prior.tokenizer_hash, libraries={a: version(a) for a in LIBRARIES})
     first = dict(nll=held_out_nll(prior, codes, labels), bound=isinstance(prior, MaskedPrior), samples=sets['samples'])
-    known = round_trip(model, train), round_trip(model, Mirrored(train))
     dev, nets = next(model.parameters()).device, nets if isinstance(nets, list) else [nets]
-    return [first | judge_sets(net.to(dev).eval(), sets, judges, known, about, dev) for net in nets]
+    see = partial(cached_features, [net.to(dev).eval() for net in nets], dev=dev)
+    seen = {name: see(ds, None if name == 'samples' else cache) for name,ds in sets.items()}
+    seen['held out'] = see(judges, cache)
+    seen |= {k: see(Decoded(model, c), cache) for k,c in (('known', known), ('mirrored', mirrored))}
+    return [first | judge_sets(net, {k: f[i] for k,f in seen.items()}, about) for i,net in enumerate(nets)]
 
 def judge_sets(
-    net, # a module of features, (b, 3, size, size) in [-1, 1] → (b, d)
-    sets:dict, # of samples_and_baselines
-    judges, # held-out pictures
-    known:tuple, # training pictures and their mirror images, as the tokenizer gives them back
+    net, # a module of features
+    feats:dict, # of each set, by name, and of pictures 'held out', 'known', and known ones 'mirrored': (n, d)
     about:dict, # how they were made; k and seed are taken from here
-    dev, # where the network is
 ) -> dict: # table (a row a set), memory, about (how they were made)
     "What one network of features says of sets of pictures"
-    feats = lambda ds: features(net, ds, dev=dev)
-    f, f_real = {name: feats(ds) for name,ds in sets.items()}, feats(judges)
-    table = compare_sets(f, f_real, about['k'], about['seed'])
-    memory = memorised(f['samples'], *map(feats, known), f['reconstructions'])
+    feats = feats.copy()
+    real, *known = (feats.pop(k) for k in ('held out', 'known', 'mirrored'))
+    table = compare_sets(feats, real, about['k'], about['seed'])
+    memory = memorised(feats['samples'], *known, feats['reconstructions'])
     about = dict(about, features=getattr(net, 'name', type(net).__name__), weights=weights_hash(net),
-                 resize=getattr(net, 'resize', 'by the module'), dimensions=f_real.shape[1], kid=table.attrs)
+                 resize=getattr(net, 'resize', 'by the module'), dimensions=real.shape[1], kid=table.attrs)
     return dict(table=table, memory=memory, about=about)
 
 # %% ../nbs/12_dream.ipynb #4ff09498
@@ -409,6 +419,20 @@ def write_prior_eval(
     return text
 
 # %% ../nbs/12_dream.ipynb #9ce8dc50
+def cache_folder(
+    cache:str, # a folder; '': beside the store; 'none': none
+    store:AvatarStore,
+): # a path, made where it was missing; or None
+    "Where features are kept. Raises `AvatarError` where the folder that was named cannot be written"
+    if cache == 'none': return None
+    folder, why = Path(cache or f'{Path(store.path).resolve()}-features'), 'it may not be written'
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK): return folder
+    except OSError as e: why = e.strerror
+    if cache: raise AvatarError(f"cache is {cache}: {why}; name another folder, or 'none'")
+    print(f'features are not kept for the next time in {folder}: {why}; name a folder with --cache', file=sys.stderr)
+
 def prior_eval(
     prior:str, # its run's folder, its pretrained folder, hf:owner/name, demo or demo-ar
     data:str, # the store that it was trained on
@@ -429,6 +453,7 @@ def prior_eval(
     guidance:float=None, # with label_column: how far towards the class
     steps:int=None, # of a masked prior
     order:str=None, # of a masked prior: 'confidence' or 'halton'
+    cache:str='', # folder where codes and features are kept for the next time; '': STORE-features; 'none': none
 ) -> str: # the report
     "Judge a prior: likelihood, samples beside held-out pictures, and whether it remembers. Raises `AvatarError`"
     command = command_line(['anime_vq_prior', 'eval', prior, data], prior_eval, locals())
@@ -444,10 +469,11 @@ def prior_eval(
     if names and names != [*p.class_names]:
         known = ', '.join(p.class_names) or 'none'
         raise AvatarError(f"the classes in {label_column} are not those of the prior ({known})")
+    kept = cache_folder(cache, store)
     out.mkdir(parents=True, exist_ok=True) # before the long work
     labels = None if ids is None else ids[held.idx]
     options = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, steps=steps, order=order)
-    results = evaluate_prior(p, model, train, held, nets, n, k, sample_seed, labels, **options)
+    results = evaluate_prior(p, model, train, held, nets, n, k, sample_seed, labels, kept, **options)
     for r in results: r['about'].update(chosen)
     return f'{write_prior_eval(results, str(prior), train, out, **provenance)}\nWritten to {out}'
 

@@ -7,7 +7,7 @@ __all__ = ['RANGE', 'FEW', 'LIBRARIES', 'load_checkpoint', 'load_model', 'held_o
            'frechet_distance', 'kid', 'neighbours', 'nearest_features', 'SetDistance', 'FromPixels', 'frechet',
            'VGGFeatures', 'vgg_features', 'features', 'DINOFeatures', 'dino_features', 'EachPicture', 'make_metrics',
            'update_metrics', 'picture_bytes', 'weights_hash', 'speed', 'measure', 'read_metrics', 'evaluate',
-           'grid_side', 'position_counts', 'usual_grid', 'code_weights', 'draw_codes']
+           'grid_side', 'position_counts', 'code_weights', 'draw_codes']
 
 # %% ../nbs/06_eval.ipynb #b05a5ecf
 import hashlib, inspect, math, time, warnings
@@ -31,7 +31,7 @@ from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage
 from .runs import read_checkpoint
 from .splits import split_of
-from .store import AvatarError, AvatarStore, check_range, way_out
+from .store import AvatarError, AvatarStore, check_choice, check_range, way_out
 
 # %% ../nbs/06_eval.ipynb #39fc5921
 def load_checkpoint(
@@ -45,9 +45,8 @@ def load_checkpoint(
     except RuntimeError as e:
         what = f'the weights in {file} are not those of its settings, or of another version of this package'
         raise AvatarError(f'{what} ({str(e).splitlines()[-1].strip()})') from None
-    averaged = 'current_model_state' in ckpt # Lightning's WeightAveraging: its state_dict is the average
-    weights = 'moving average of the weights' if averaged else 'weights as they are'
-    model.source = f"step {ckpt.get('global_step', '?')}, {weights}"
+    which = 'moving average of the weights' if 'current_model_state' in ckpt else 'weights as they are'
+    model.source = f"step {ckpt.get('global_step', '?')}, {which}"
     return model
 
 def load_model(
@@ -78,7 +77,7 @@ def held_out(
     if store.size != size:
         holds, takes = f'pictures of {store.size}×{store.size}', f'{size}×{size}; prepare them with --size {size}'
         raise AvatarError(f'{data} holds {holds}, the model takes {takes}')
-    if split not in ('val', 'all'): raise AvatarError(f"split is {split!r}; it can be 'val' or 'all'")
+    check_choice('split', split, ('val', 'all'))
     check_range(0, 1, val_frac=val_frac)
     idx = [i for i,s in enumerate(store.manifest.key) if split == 'all' or in_validation(s, val_frac, seed)]
     if not idx:
@@ -187,14 +186,17 @@ class SetDistance(Metric):
     def __init__(self,
         net:nn.Module, # (b, 3, h, w) in [-1, 1] → (b, d), in eval mode
         names:tuple=('rFID', 'KID'), # what to call the two
+        resize:str='by the module', # how it resizes pictures, to report
+        real:Tensor=None, # features of the originals, (n, d), where they are known; then it looks at no others
     ):
         super().__init__()
-        self.net, self.names = net, names
+        self.net, self.names, self.resize = net, names, resize
         for k in ('real', 'fake'): self.add_state(k, [], dist_reduce_fx='cat')
+        self.known, self.real = real is not None, [] if real is None else [real]
     def update(self, x, real:bool):
+        if real and self.known: return
         f = self.net(x)
-        gives = f'{type(self.net).__name__} gives {tuple(f.shape)}'
-        if f.ndim != 2: raise AvatarError(f'features must be (pictures, d); {gives}')
+        if f.ndim != 2: raise AvatarError(f'features are (n, d); {type(self.net).__name__} gives {tuple(f.shape)}')
         (self.real if real else self.fake).append(f)
     def compute(self) -> Tensor: return frechet_distance(dim_zero_cat(self.real), dim_zero_cat(self.fake))
     def kid(self, **kw) -> dict: return kid(dim_zero_cat(self.real), dim_zero_cat(self.fake), **kw)
@@ -208,23 +210,27 @@ class FromPixels(nn.Module):
 
 # %% ../nbs/06_eval.ipynb #c2441b2f
 def frechet(
-    extractor, # 'inception', a file with its weights by torch-fidelity, or a module (b, 3, h, w) in [-1, 1] → (b, d)
+    extractor, # 'inception', a file with its weights by torch-fidelity, a module (b, 3, h, w) in [-1, 1] → (b, d);
+        # or a SetDistance that has seen the originals
 ) -> tuple: # (metric, name, resize): a SetDistance, what to call its Fréchet distance, how pictures are resized
     "Distances between sets on features of `extractor`. Raises `AvatarError` where its weights are unavailable"
+    if isinstance(extractor, SetDistance):
+        names, resize = extractor.names, extractor.resize
+        return SetDistance(extractor.net, names, resize, dim_zero_cat(extractor.real)), names[0], resize
     if isinstance(extractor, nn.Module): # its `name` and `resize`, where it has them, are reported
         name = getattr(extractor, 'name', type(extractor).__name__)
-        metric = SetDistance(extractor, (f'Fréchet distance ({name})', f'KID ({name})'))
-        return metric, metric.names[0], getattr(extractor, 'resize', 'by the module')
+        names, resize = (f'Fréchet distance ({name})', f'KID ({name})'), getattr(extractor, 'resize', 'by the module')
+        return SetDistance(extractor, names, resize), names[0], resize
     file = None if extractor == 'inception' else str(extractor)
     if file and not Path(file).is_file():
-        advice = "give another, 'inception' to fetch them, or 'none'"
-        raise AvatarError(f"there is no file {file} with Inception's weights; {advice}")
+        raise AvatarError(f"there is no file {file} with Inception's weights; give 'inception' to fetch them or 'none'")
     try: net = FrechetInceptionDistance(2048, feature_extractor_weights_path=file).inception
     except Exception as e: # of the network, or of the file's format
         advice = "run once with a network, name torch-fidelity's file (--fid FILE), or do without (--fid none)"
         raise AvatarError(f"Inception's weights for rFID could not be had ({type(e).__name__}); {advice}") from None
     net.use_antialias = False # torchmetrics antialiases; published numbers do not
-    return SetDistance(FromPixels(net)), 'rFID', "299×299 by torch-fidelity (TensorFlow 1's bilinear)"
+    metric = SetDistance(FromPixels(net), resize="299×299 by torch-fidelity (TensorFlow 1's bilinear)")
+    return metric, 'rFID', metric.resize
 
 # %% ../nbs/06_eval.ipynb #cb9629f0
 class VGGFeatures(nn.Module):
@@ -371,8 +377,8 @@ def speed(
         return out, round(len(x)/min(times[1:]), 1)
     idx, enc = best(lambda: model.encode(x))
     device = torch.cuda.get_device_name(x.device) if x.is_cuda else str(x.device)
-    dec = best(lambda: model.decode(idx))[1]
-    return dict(encode=enc, decode=dec, batch=len(x), device=device, threads=torch.get_num_threads())
+    threads = torch.get_num_threads()
+    return dict(encode=enc, decode=best(lambda: model.decode(idx))[1], batch=len(x), device=device, threads=threads)
 
 # %% ../nbs/06_eval.ipynb #08ddfae8
 FEW = 2048 # pictures; below, the Fréchet distance on Inception's 2048 features has singular covariances
@@ -466,12 +472,6 @@ def position_counts(
     dev, k = next(model.parameters()).device, model.quantizer.n_codes
     batches = DataLoader(ds, batch_size, collate_fn=whole_batch)
     return sum(F.one_hot(model.encode(x.to(dev)), k).sum(0).float() for x in batches)
-
-def usual_grid(
-    counts:Tensor, # (s, s, K), of position_counts
-) -> Tensor: # (s, s), integers
-    "The code that is used most, everywhere"
-    return counts.sum((0, 1)).argmax().expand(counts.shape[:2])
 
 # %% ../nbs/06_eval.ipynb #a5c6efc0
 def code_weights(

@@ -7,8 +7,8 @@ __all__ = ['inline_image', 'contact_sheet', 'size_histogram', 'html_page']
 
 # %% ../nbs/17_pages.ipynb #b820e157
 import base64, io
+from importlib import import_module
 
-import matplotlib.pyplot as plt
 import numpy as np
 from fastcore.xml import Body, Div, Head, Html, Img, Meta, Span, Title, to_xml
 from PIL import Image
@@ -25,7 +25,7 @@ def inline_image(
         picture.save(out, kind, **kw)
     else:
         picture.savefig(out, format=kind.lower(), dpi=110, **kw)
-        plt.close(picture)
+        import_module('matplotlib.pyplot').close(picture)
     data = base64.b64encode(out.getvalue()).decode()
     return Img(src=f'data:image/{kind.lower()};base64,{data}', style='max-width:100%')
 

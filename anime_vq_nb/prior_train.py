@@ -72,6 +72,7 @@ class TokenDataModule(L.LightningDataModule):
         crop:float=.9, # smallest side of the part that is cut out
         batch_size:int=32, # grids a step
         val_frac:float=.2, # part held out; as the tokenizer was trained, else it has seen them
+        val_pictures:int=512, # held-out pictures that are looked at while it trains, always the same; 0: all of them
         seed:int=0, # of the split, as the tokenizer was trained; also of the views, the order and the demo avatars
         n_demo:int=10_000, # number of demo avatars
         root:str='data', # folder where demo avatars and codes are kept
@@ -79,6 +80,7 @@ class TokenDataModule(L.LightningDataModule):
         super().__init__()
         check_range(1, batch_size=batch_size, passes=passes, n_demo=n_demo)
         check_range(0, 1, flip=flip, crop=crop, val_frac=val_frac)
+        check_range(0, val_pictures=val_pictures)
         tokenizer, data, root = str(tokenizer), str(data), str(root)
         self.save_hyperparameters()
         self.model, self.opened = load_model(tokenizer, 'cpu'), None # each rank has its own device, not yet known
@@ -165,6 +167,10 @@ class TokenDataset(Dataset):
         rows = torch.tensor([*idx]) % len(self.codes)
         return self.codes[rows].long(), self.labels[rows]
 
+def _training(trainer):
+    "Whether this is `fit`, where what is validated need only tell good weights from bad ones"
+    return trainer is not None and trainer.state.fn == 'fit'
+
 def _token_loader(self, split):
     ds, (rank, n), hp, train = self.sets[split], self.ranks, self.hparams, split == 'train'
     kw = dict(batch_size=hp.batch_size, collate_fn=lambda batch: batch, drop_last=train)
@@ -172,7 +178,8 @@ def _token_loader(self, split):
         together = batches_together(self.trainer)
         kw['sampler'] = TrainSampler(len(ds), hp.batch_size, rank, n, hp.seed, self.batches_done, together)
         return _StoreLoader(ds, **kw)
-    ds = Subset(ds, shuffled(len(ds))) # so that the first batches are a fair sample of all
+    some = max(hp.val_pictures, n) if hp.val_pictures and _training(self.trainer) else len(ds)
+    ds = Subset(ds, shuffled(len(ds))[:some]) # shuffled, so that these, and the first batches, are a fair sample of all
     if n > 1: kw['sampler'] = UnrepeatedDistributedSampler(ds, n, rank, shuffle=False)
     return _StoreLoader(ds, **kw)
 
@@ -203,7 +210,7 @@ def train_dataloader(self:TokenDataModule):
 
 @patch
 def val_dataloader(self:TokenDataModule):
-    "All of them, always in the same order, which is not that of their paths"
+    "While it trains, `val_pictures` of them, else all; always in the same order, which is not that of their paths"
     return _token_loader(self, 'val')
 
 # %% ../nbs/11_prior_train.ipynb #56e168df
@@ -221,7 +228,8 @@ class PriorModel(FiniteSteps):
         smoothing:float=.1, # of the masked prior's targets
         drop_token:float=.1, # part of the codes that the autoregressive prior reads as random ones
         drop_label:float=.1, # part of the pictures that learn without their class
-        draws:int=8, # sets of masked tokens a picture, in validation of the masked prior
+        draws:int=8, # sets of masked tokens a picture, where the masked prior is measured: at the end, or by `validate`
+        val_draws:int=2, # the same, in validation while it trains
         optimizer:str='adamw', # 'adamw', or 'muon' for the matrices of the blocks, with a learning rate of 1e-3 to 5e-3
         lr:float=3e-4, # learning rate after the warm-up
         lr_end:float=1e-6, # at the end
@@ -236,7 +244,7 @@ class PriorModel(FiniteSteps):
             raise AvatarError(f"optimizer is {optimizer!r}; it can be 'adamw' or 'muon'")
         check_optimizer(lr, betas)
         check_range(0, lr_end=lr_end, warmup=warmup, weight_decay=weight_decay)
-        check_range(1, draws=draws)
+        check_range(1, draws=draws, val_draws=val_draws)
         for k,v in dict(smoothing=smoothing, drop_token=drop_token, drop_label=drop_label).items():
             if not 0 <= v < 1: raise AvatarError(f"{k} is {v}; it goes from 0 to below 1")
         self.save_hyperparameters()
@@ -262,7 +270,8 @@ def training_step(self:PriorModel, batch, batch_idx):
 def validation_step(self:PriorModel, batch, batch_idx):
     "Bits a token; always the same sets of masked tokens"
     codes, labels = batch
-    kw = dict(draws=self.hparams.draws, seed=batch_idx) if self.hparams.kind == 'masked' else {}
+    draws = self.hparams.val_draws if _training(self.trainer) else self.hparams.draws
+    kw = dict(draws=draws, seed=batch_idx) if self.hparams.kind == 'masked' else {}
     nll = self.model.nll(codes, labels if self.model.n_classes else None, **kw).mean()
     self.log('val/nll', nll, batch_size=len(codes), sync_dist=True)
 

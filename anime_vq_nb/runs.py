@@ -404,7 +404,7 @@ def measure_weights(
     return metrics
 
 # %% ../nbs/20_runs.ipynb #2adda933
-class RunCLI(ConfigCLI):
+class RunCLI(ConfigCLI, LightningCLI):
     "A `ConfigCLI` that gives each run a folder. A subclass names its `callbacks` and what is done `after_fit`"
     trains = 'tokenizer' # kind of checkpoint
 

@@ -11,13 +11,12 @@ __all__ = ['printable', 'Source', 'read_file', 'FolderSource', 'read_csv', 'read
 import hashlib, io, lzma, os, re, sys, tarfile, zipfile, zlib
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 
 import pandas as pd
 
-from .data import STYLES, demo_avatar, demo_style
 from .pictures import MAX_BYTES, Reject, SUFFIXES
 from .store import AvatarError, check_seed
 
@@ -313,12 +312,13 @@ class DemoSource(Source):
     "Demo avatars, drawn when they are read; `demo`, `demo:N` or `demo:N:SEED`"
     def __init__(self, src, size=256):
         super().__init__()
+        from anime_vq_nb.data import STYLES, demo_avatar, demo_style # and PyTorch with it, which takes seconds
         given = src.split(':')[1:]
         try: n, self.seed = (int(v) for v in given + ['10000', '0'][len(given):])
         except ValueError: raise AvatarError(f"{src!r} is not understood; write demo, demo:N or demo:N:SEED") from None
         check_seed(self.seed)
         if n < 1: raise AvatarError(f"{src!r} asks for {n} pictures; give 1 or more")
-        self.styles, self.size = [demo_style(s) for s in STYLES], size
+        self.styles, self.draw = [demo_style(s) for s in STYLES], partial(demo_avatar, size=size)
         rows = [dict(path=f"{i:06d}-{STYLES[i%len(STYLES)]}.png", **self.styles[i%len(STYLES)][1]) for i in range(n)]
         self.known = by_path(pd.DataFrame(rows))
         for i,r in enumerate(rows):
@@ -327,7 +327,7 @@ class DemoSource(Source):
 
     def load(self, path):
         i, png = int(path[:6]), io.BytesIO()
-        demo_avatar(self.styles[i % len(STYLES)][0], f'{self.seed}-{i}', self.size).save(png, 'PNG', compress_level=1)
+        self.draw(self.styles[i % len(self.styles)][0], f'{self.seed}-{i}').save(png, 'PNG', compress_level=1)
         return png.getvalue()
 
 # %% ../nbs/22_sources.ipynb #bf3551da

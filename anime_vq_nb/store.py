@@ -16,12 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import Dataset
 
 # %% ../nbs/16_store.ipynb #d39fd930
 class AvatarError(ValueError):
@@ -146,7 +143,7 @@ class _Tables:
         return self._table('rejects.csv').astype(dict(thumb=int))
 
 # %% ../nbs/16_store.ipynb #e16a0002
-class AvatarStore(_Tables, Dataset):
+class AvatarStore(_Tables): # a map-style dataset; whoever looks at a table need not wait for PyTorch's import
     "Pictures on disk, memory-mapped; raises `AvatarError` where `path` is not a store, or a damaged one"
     def __init__(self,
         path, # folder that prepare or demo_store wrote
@@ -168,7 +165,8 @@ class AvatarStore(_Tables, Dataset):
     @property
     def size(self) -> int: return self.info['options']['size'] # side in pixels
     def __len__(self): return self.info['n']
-    def __getitem__(self, i) -> Tensor: # uint8 (3, size, size)
+    def __getitem__(self, i): # tensor, uint8 (3, size, size)
+        import torch
         return torch.from_numpy(self.images[i].copy()).permute(2, 0, 1)
 
     def __repr__(self):

@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['Tokens', 'reconstruct_cli', 'random_views', 'tokenize', 'check_tokenize', 'tokenizer_hash', 'save_tokens',
-           'load_tokens', 'decode_codes', 'interpolate', 'given_pictures', 'pair', 'reconstruct']
+           'load_tokens', 'decode_codes', 'Decoded', 'Mirrored', 'read_cached', 'write_cached', 'picture_key',
+           'picture_codes', 'features_key', 'cached_features', 'interpolate', 'given_pictures', 'pair', 'reconstruct']
 
 # %% ../nbs/09_tokens.ipynb #a6d310cd
-import hashlib, inspect, json
+import hashlib, inspect, json, os
 from collections import namedtuple
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +20,14 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms.v2.functional import to_pil_image
 from tqdm.auto import tqdm
 
 from .commands import cli
-from .data import cut_out, mix_seed, normalize, to_uint8, whole_batch
+from .data import AvatarDataset, cut_out, mix_seed, normalize, to_uint8, whole_batch
 from .decoder import VQVAE, evaluating
-from .eval import load_model
+from .eval import LIBRARIES, features, load_model, weights_hash
 from .pictures import FITS, check_square, read_picture
 from .sources import holds_pictures, open_source, read_file
 from .store import AvatarError
@@ -140,6 +142,116 @@ def decode_codes(
     "Codes to pictures, some at a time"
     dev = next(model.parameters()).device
     return torch.cat([model.decode(part.to(dev)).float().cpu() for part in codes.split(batch_size)])
+
+# %% ../nbs/09_tokens.ipynb #1ac566c6
+class Decoded(Dataset):
+    "Codes as pictures (3, size, size) in [-1, 1], decoded on request; a `DataLoader` needs `collate_fn=whole_batch`"
+    def __init__(self,
+        model:VQVAE, # in eval mode
+        codes:Tensor, # (n, s, s), integers
+    ): self.model, self.codes = model, torch.as_tensor(codes).cpu().long()
+    def __len__(self): return len(self.codes)
+    def __iter__(self): return (self[i] for i in range(len(self)))
+    def __getitem__(self, i) -> Tensor: return decode_codes(self.model, self.codes[i][None])[0]
+    def __getitems__(self, idx) -> Tensor: # PyTorch's loader asks for whole batches
+        return decode_codes(self.model, self.codes[torch.as_tensor(idx)])
+
+class Mirrored(Dataset):
+    "The mirror images of pictures"
+    def __init__(self,
+        ds, # pictures (3, h, w), a dataset or a tensor
+    ): self.ds = ds
+    def __len__(self): return len(self.ds)
+    def __iter__(self): return (self[i] for i in range(len(self)))
+    def __getitem__(self, i) -> Tensor: return self.ds[i].flip(-1)
+
+# %% ../nbs/09_tokens.ipynb #0890479f
+def _cache_file(folder, key):
+    "Where the result of this key lies, and what its file has to say of itself"
+    says = json.dumps(key, sort_keys=True)
+    return Path(folder)/f'{hashlib.sha256(says.encode()).hexdigest()[:24]}.safetensors', says
+
+def _digest(x): return hashlib.sha256(f'{x.dtype} {x.shape}'.encode() + np.ascontiguousarray(x).tobytes()).hexdigest()
+
+def read_cached(
+    folder, # of cached results; None: there are none
+    key:dict, # all that the result depends on, plain values; None: it is not kept
+) -> np.ndarray: # None where there is none that can be trusted
+    "A result that `write_cached` has kept"
+    if folder is None or key is None: return None
+    file, says = _cache_file(folder, key)
+    try:
+        with safe_open(file, 'np') as f: meta, x = f.metadata() or {}, f.get_tensor('result')
+    except (OSError, SafetensorError): return None # missing, damaged, or of another kind
+    return x if meta == dict(key=says, sha256=_digest(x)) else None
+
+def write_cached(
+    folder, # of cached results, made where it is missing; None: nothing is kept
+    key:dict, # as for read_cached
+    x:np.ndarray, # the result
+) -> np.ndarray: # the result
+    "Keep a result: a whole file, or none"
+    if folder is None or key is None: return x
+    file, says = _cache_file(folder, key)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f'{file.name}.{os.getpid()}.part') # two commands may work side by side
+    save_file({'result': np.ascontiguousarray(x)}, part, dict(key=says, sha256=_digest(x)))
+    part.replace(file)
+    return x
+
+# %% ../nbs/09_tokens.ipynb #68bdee03
+def picture_key(
+    ds, # pictures: an AvatarDataset, Decoded, or a Subset or the mirror images of such
+) -> dict: # plain values; None for pictures that are not of a store, such as a tensor, or are augmented
+    "Which pictures these are, as part of a key of `read_cached`"
+    if isinstance(ds, Decoded): return dict(codes=_digest(ds.codes.numpy()), tokenizer=tokenizer_hash(ds.model))
+    if isinstance(ds, Mirrored): return (of := picture_key(ds.ds)) and dict(mirror_of=of)
+    if isinstance(ds, Subset):
+        return (of := picture_key(ds.dataset)) and dict(of=of, subset=_digest(np.asarray(ds.indices, np.int64)))
+    if not isinstance(ds, AvatarDataset) or ds.tfm is not normalize: return None
+    return dict(store=ds.store.info['checksums']['images.npy'], pictures=_digest(ds.idx.astype(np.int64)))
+
+def picture_codes(
+    model:VQVAE, # the tokenizer
+    ds, # pictures (n, 3, size, size) in [-1, 1]
+    folder=None, # of cached results; None: nothing is kept
+) -> np.ndarray: # (n, s, s), uint16
+    "The codes of pictures as they are, worked out once. Raises `AvatarError`"
+    of = picture_key(ds)
+    key = of and dict(codes_of=of, tokenizer=tokenizer_hash(model))
+    got = read_cached(folder, key)
+    return got if got is not None else write_cached(folder, key, tokenize(model, ds, flip=0., crop=1.)[0])
+
+# %% ../nbs/09_tokens.ipynb #6ea0ec8b
+def features_key(
+    ds, # pictures; see picture_key
+    net, # a module of features
+    dev, # where they are worked out
+) -> dict: # None where pictures or network have no name that can be trusted: a network without weights has none
+    "What the features of pictures depend on"
+    of, weights = picture_key(ds), weights_hash(net)
+    if of is None or weights == 'no weights': return None
+    kind = f'{type(net).__module__}.{type(net).__qualname__}'
+    return dict(features_of=of, network=[kind, getattr(net, 'name', ''), weights],
+                device=torch.device(dev).type, libraries={k: version(k) for k in [*LIBRARIES, 'timm', 'anime_vq_nb']})
+
+def cached_features(
+    nets:list, # modules of features, (b, 3, size, size) in [-1, 1] → (b, d), in eval mode
+    ds, # pictures
+    cache=None, # folder of cached features; None: nothing is kept
+    dev='cpu', # where the networks are
+) -> list: # for each network (n, d)
+    "What networks see in pictures, which are read or decoded once for all that have not seen them yet"
+    keys = [features_key(ds, net, dev) if cache else None for net in nets]
+    got = [read_cached(cache, key) for key in keys]
+    todo, sizes = [i for i,f in enumerate(got) if f is None], []
+    def look(x):
+        seen = [nets[i](x) for i in todo]
+        sizes[:] = [f.shape[1] for f in seen]
+        return torch.cat(seen, 1)
+    parts = features(look, ds, dev=dev).split(sizes, 1) if todo else ()
+    for i,f in zip(todo, parts): got[i] = write_cached(cache, keys[i], f.numpy())
+    return [torch.from_numpy(f) for f in got]
 
 # %% ../nbs/09_tokens.ipynb #44f04e41
 @torch.no_grad()
