@@ -114,7 +114,8 @@ test('uniform numbers: the same from the same seed, and even', () => {
 })
 
 test('a code is drawn as often as its probability', () => {
-  const logits = Float32Array.from([99, 99, 99, Math.log(.2), Math.log(.5), Math.log(.3)]), at = u => T.draw(logits, 1, 3, u)
+  const logits = Float32Array.from([99, 99, 99, Math.log(.2), Math.log(.5), Math.log(.3)])
+  const at = u => T.draw(logits, 1, 3, u)
   assert.deepEqual([0, .19, .21, .69, .71, .999].map(u => at(u)[0]), [0, 0, 1, 1, 2, 2])
   assert.ok(Math.abs(at(.5)[1] - Math.log(.5)) < 1e-6)
   assert.equal(T.draw(logits, 1, 3, .999, 0)[0], 1) // temperature 0: the best
@@ -134,7 +135,8 @@ test('the holes that are left follow the cosine, what is known stays, and the en
 
 test('without noise the surest code comes first', () => {
   const k = 2, logits = Float32Array.from([0, 1, 0, 9, 0, 3, 0, 5])
-  const step = T.fillStep(grid(2, 2, 2, 2), logits, k, { t: 1 / 3, holes: 4, noise: 0, temperature: 0, random: () => .5 })
+  const sure = { noise: 0, temperature: 0, random: () => .5 }
+  const step = T.fillStep(grid(2, 2, 2, 2), logits, k, { t: 1 / 3, holes: 4, ...sure })
   assert.deepEqual(step, grid(2, 1, 2, 2)) // floor(4 cos 30°) = 3 are left
 })
 
@@ -147,7 +149,11 @@ test('Halton: every place once, spread from the first on', () => {
 })
 
 test('an autoregressive prior is asked for each code with the one before it', async () => {
-  const asked = [], next = (last, at) => { asked.push([last, at]); return Float32Array.from([0, 99, 0].map((v, i) => i === at % 3 ? 99 : 0)) }
+  const asked = []
+  const next = (last, at) => {
+    asked.push([last, at])
+    return Float32Array.from([0, 1, 2], code => code === at % 3 ? 99 : 0)
+  }
   const rows = []
   for await (const codes of T.generate(2, 3, next, { random: () => .5 })) rows.push([...codes])
   assert.deepEqual(asked, [[3, 0], [0, 1], [1, 2], [2, 3]])

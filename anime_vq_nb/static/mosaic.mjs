@@ -4,9 +4,11 @@ import { brush, colourOf, inkOn, paint, stroke } from './tokens.mjs'
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
 
 export class Mosaic {
-  /** `on` has functions: change(codes) while a hand moves, done(codes) when it lets go, pick(code), hover(place or null, event) */
+  /** `on` has functions: change(codes) while a hand moves, done(codes) when it lets go, pick(code), and hover(place,
+   *  event), where place is null when there is none */
   constructor(canvas, { side, k, on }) {
-    Object.assign(this, { canvas, side, k, on, codes: new Int32Array(side * side), tool: 'paint', code: 0, width: 1, means: null })
+    Object.assign(this, { canvas, side, k, on, codes: new Int32Array(side * side) })
+    Object.assign(this, { tool: 'paint', code: 0, width: 1, means: null, locked: false })
     this.place = null // under the pointer, or the keys' cursor
     const listen = (name, f) => canvas.addEventListener(name, f)
     listen('pointerdown', e => this.down(e))
@@ -26,7 +28,8 @@ export class Mosaic {
 
   at(e) {
     const box = this.canvas.getBoundingClientRect(), limit = v => Math.max(0, Math.min(this.side - 1, Math.floor(v)))
-    return limit((e.clientY - box.y) / box.height * this.side) * this.side + limit((e.clientX - box.x) / box.width * this.side)
+    const [row, column] = [(e.clientY - box.y) / box.height, (e.clientX - box.x) / box.width].map(v => limit(v * this.side))
+    return row * this.side + column
   }
 
   use(from, to) { // the tool, on the way between two places
@@ -34,6 +37,7 @@ export class Mosaic {
       if (this.codes[to] < this.k) this.on.pick(this.codes[to])
       return
     }
+    if (this.locked) return
     const places = stroke(from, to, this.side).flatMap(p => brush(p, this.side, this.width))
     const painted = paint(this.codes, places, this.tool === 'erase' ? this.k : this.code)
     if (painted === this.codes) return
@@ -66,7 +70,7 @@ export class Mosaic {
     if (this.last === undefined) return
     this.last = undefined
     if (e.pointerType !== 'mouse') this.hover(null, e)
-    this.on.done(this.codes)
+    if (!this.locked) this.on.done(this.codes)
   }
 
   key(e) {
@@ -80,7 +84,7 @@ export class Mosaic {
     } else {
       this.hover(at)
       this.use(at, at)
-      this.on.done(this.codes)
+      if (!this.locked) this.on.done(this.codes)
     }
   }
 
@@ -97,7 +101,7 @@ export class Mosaic {
     const cell = Math.max(1, Math.round(css * ratio / side)), c = canvas.getContext('2d')
     if (canvas.width !== cell * side) canvas.width = canvas.height = cell * side
     c.clearRect(0, 0, canvas.width, canvas.height)
-    c.font = `500 ${Math.round(cell * (k > 1000 ? .34 : .4))}px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace`
+    c.font = `500 ${Math.round(cell * (k > 1000 ? .34 : .4))}px ui-monospace, Menlo, Consolas, monospace`
     Object.assign(c, { textAlign: 'center', textBaseline: 'middle' })
     const digits = cell / ratio >= 17
     codes.forEach((code, p) => {

@@ -49,8 +49,8 @@ export class Networks {
 
   /** Of a masked prior: grid with holes → logits of every place */
   async logits(codes, id) {
-    const out = await this.run('prior', ort => ({ codes: int64(codes, [1, codes.length], ort), ...this.label(id, ort) }))
-    return out.logits.data
+    const feeds = ort => ({ codes: int64(codes, [1, codes.length], ort), ...this.label(id, ort) })
+    return (await this.run('prior', feeds)).logits.data
   }
 
   /** Of an autoregressive prior: a function (code, place) → logits of the next */

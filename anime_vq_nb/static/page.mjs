@@ -36,12 +36,14 @@ async function work(what, f) {
   buttons()
   try { return await f() } catch (e) { say(e.message) } finally {
     now.busy = false
+    if (net.decoded) $('speed').textContent = `painted in ${Math.round(net.decoded)} ms on ${net.where}`
     document.querySelector('main').setAttribute('aria-busy', 'false')
     buttons()
   }
 }
 
 function buttons() {
+  mosaic.locked = now.busy
   const holes = history.state.includes(k)
   $('undo').disabled = now.busy || !history.past.length
   $('redo').disabled = now.busy || !history.future.length
@@ -82,9 +84,9 @@ async function drawPicture(codes) {
     c.fillRect(left, top, cell, cell)
     c.clearRect(left + cell / 4, top + cell / 4, cell / 2, cell / 2)
   })
-  const first = !net.decoded
-  net.decoded = ms
-  if (!now.busy) $('speed').textContent = first ? 'what the codes paint' : `painted in ${Math.round(ms)} ms on ${net.where}`
+  const first = !net.started // the first one waits for what is fetched
+  Object.assign(net, first ? { started: true } : { decoded: ms })
+  if (!now.busy && !first) $('speed').textContent = `painted in ${Math.round(ms)} ms on ${net.where}`
   if (!first && ms > 500 && !net.tried) { // worth a larger download, where there is a GPU
     net.tried = true
     net.useGPU(T.withoutHoles(codes, k)).catch(() => false)
@@ -100,9 +102,10 @@ async function commit(codes) {
 async function settled(codes) {
   const painted = show(codes)
   if (now.mixing !== codes) endMix()
-  window.history.replaceState(null, '', codes === empty ? location.pathname + location.search : '#' + T.toHash(codes, page))
+  window.history.replaceState(null, '', '#' + T.toHash(codes, page))
   $('wrong').textContent = ''
-  if (document.activeElement !== $('text')) $('text').value = T.toText(codes, side, k)
+  const text = $('text')
+  if (document.activeElement !== text) Object.assign(text, { value: T.toText(codes, side, k), scrollTop: 0, scrollLeft: 0 })
   count(codes)
   buttons()
   await painted
@@ -130,7 +133,8 @@ const pressed = index => [...$('faces').children].forEach((b, i) => b.setAttribu
 // -- faces -----------------------------------------------------------------------------------------------------------
 
 async function pixels(source) { // RGB of a square, and how the file was
-  const image = await createImageBitmap(source).catch(() => { throw Error('that is no picture that this browser can read') })
+  const image = await createImageBitmap(source).catch(() => null)
+  if (!image) throw Error('that is no picture that this browser can read')
   const scale = Math.min(1, 4096 / Math.max(image.width, image.height)) // a browser has no larger canvas everywhere
   const [w, h] = [Math.max(1, Math.round(image.width * scale)), Math.max(1, Math.round(image.height * scale))]
   const canvas = Object.assign(document.createElement('canvas'), { width: w, height: h })
@@ -147,9 +151,9 @@ const take = blob => work('reading the face …', async () => {
 })
 
 async function takeFace(index) {
-  pressed(index)
   await work('painting …', async () => {
     say()
+    pressed(index)
     const face = page.faces[index], rgb = await pixels(await (await fetch(new URL(face.file, import.meta.url))).blob())
     await begin(Int32Array.from(face.codes), rgb)
   })
@@ -203,14 +207,18 @@ const dream = (options = {}) => work('fetching the prior …', async () => {
   await begin(codes)
 })
 
-const fillNow = (options = {}) => work('fetching the prior …', async () => commit(await fillHoles(history.state, options)))
+const fillNow = (options = {}) =>
+  work('fetching the prior …', async () => commit(await fillHoles(history.state, options)))
 
 // -- the palette -----------------------------------------------------------------------------------------------------
 
 const ofPatch = code => { // where a code's patch is in codes.png
   const { columns } = page.patches, rows = Math.ceil(k / columns), at = (i, n) => n > 1 ? `${100 * i / (n - 1)}%` : '0'
-  return { backgroundImage: `url(${new URL('codes.png', import.meta.url).href})`, backgroundSize: `${100 * columns}% ${100 * rows}%`,
-    backgroundPosition: `${at(code % columns, columns)} ${at(Math.floor(code / columns), rows)}` }
+  return {
+    backgroundImage: `url(${new URL('codes.png', import.meta.url).href})`,
+    backgroundSize: `${100 * columns}% ${100 * rows}%`,
+    backgroundPosition: `${at(code % columns, columns)} ${at(Math.floor(code / columns), rows)}`,
+  }
 }
 
 function sortPalette(codes) {
@@ -281,9 +289,9 @@ function outline(place) {
   for (const [canvas, ring] of rings) {
     ring.hidden = place === null || !canvas.offsetParent
     if (ring.hidden) continue
-    const part = 100 / side, box = canvas.offsetWidth
-    Object.assign(ring.style, { left: `${box * (place % side) / side}px`, top: `${box * Math.floor(place / side) / side}px`,
-      width: `${box * part / 100}px`, height: `${box * part / 100}px` })
+    const cell = canvas.offsetWidth / side, [row, column] = [Math.floor(place / side), place % side]
+    const [left, top, width, height] = [column * cell, row * cell, cell, cell].map(v => `${v}px`)
+    Object.assign(ring.style, { left, top, width, height })
   }
 }
 
@@ -328,8 +336,9 @@ async function weigh() {
       `<td>${number(bytes)} bytes</td>`
     return row
   }))
-  $('about-bits').textContent = `${side}×${side} codes of ${+Math.log2(k).toFixed(2)} bits are ${number(Math.ceil(bits))} bits. JPEG at quality ` +
-    `75 and PNG are of ${now.given ? 'the picture as given' : 'what the codes paint'}, at ${size}×${size} pixels.`
+  const each = +Math.log2(k).toFixed(2), what = now.given ? 'the picture as given' : 'what the codes paint'
+  $('about-bits').textContent = `${side}×${side} codes of ${each} bits are ${number(Math.ceil(bits))} bits. JPEG at ` +
+    `quality 75 and PNG are of ${what}, at ${size}×${size} pixels.`
 }
 
 // -- hands -----------------------------------------------------------------------------------------------------------
@@ -379,12 +388,14 @@ function wirePalette() {
 
 function wireText() {
   $('text').oninput = () => {
+    if (now.busy) return
     try { commit(T.fromText($('text').value, side, k)) } catch (e) { $('wrong').textContent = e.message }
   }
   $('text').onblur = () => { if (!$('wrong').textContent) $('text').value = T.toText(history.state, side, k) }
   const copy = (button, text) => async () => {
     const was = button.textContent
-    try { await navigator.clipboard.writeText(text()); button.textContent = 'Copied' } catch { button.textContent = 'Not allowed here' }
+    const done = await navigator.clipboard.writeText(text()).then(() => true, () => false)
+    button.textContent = done ? 'Copied' : 'Not allowed here'
     setTimeout(() => { button.textContent = was }, 1500)
   }
   $('copy').onclick = copy($('copy'), () => T.toText(history.state, side, k))
@@ -395,8 +406,10 @@ function shortcut(e) {
   if (e.target.matches('textarea, select, input:not([type=radio], [type=range], [type=checkbox])')) return
   const control = e.ctrlKey || e.metaKey, key = e.key.toLowerCase()
   if (e.altKey || control && !'zy'.includes(key)) return
-  const does = { b: () => tool('paint'), p: () => tool('pick'), e: () => tool('erase'), z: () => $(e.shiftKey ? 'redo' : 'undo').click(),
-    y: () => $('redo').click(), f: () => $('fill').click(), d: () => $('dream').hidden || dream() }[key]
+  const does = {
+    b: () => tool('paint'), p: () => tool('pick'), e: () => tool('erase'), z: () => $(e.shiftKey ? 'redo' : 'undo').click(),
+    y: () => $('redo').click(), f: () => $('fill').click(), d: () => $('dream').hidden || dream(),
+  }[key]
   if (!does) return
   e.preventDefault()
   does()
@@ -433,9 +446,9 @@ function fillIn() {
   }
   if (!page.prior || page.prior.kind !== 'MaskedPrior') $('help').textContent = 'Right click picks, too.'
   const s = page.sizes, more = s.prior ? `, and the prior ${amount(s.prior.gzip)} when you dream` : ''
-  $('about').textContent = `Model “${page.name}” (${page.tokenizer}), ${size}×${size} pixels, ${number(k)} codes; made by anime_vq_nb ` +
-    `${page.version}. The first view takes ${amount(s.first.gzip)} where a server compresses (${amount(s.first.bytes)} where it does not), ` +
-    `the encoder ${amount(s.encoder.gzip)} more when you drop a face${more}. Runs by onnxruntime-web ${page.ort} (MIT).`
+  $('about').textContent = `Model “${page.name}” (${page.tokenizer}), ${size}×${size} pixels, ${number(k)} codes; made ` +
+    `by anime_vq_nb ${page.version}. The first view takes ${amount(s.first.gzip)} where a server compresses ` +
+    `(${amount(s.first.bytes)} where it does not), the encoder ${amount(s.encoder.gzip)} more when you drop a face${more}. Runs by onnxruntime-web ${page.ort} (MIT).`
   $('credits').textContent = page.credits
 }
 
@@ -453,6 +466,9 @@ async function start() {
   wire()
   await patches()
   if (!await openAddress()) await takeFace(0)
+  history.past = [] // there is nothing before the first face
+  buttons()
+  if (history.state !== empty) await show(history.state) // once more, to know how long it takes
 }
 
 export const app = { page, net, mosaic, history, now, take, takeFace, dream, fill: fillNow, commit, tool, choose, start }

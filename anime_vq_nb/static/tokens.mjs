@@ -65,7 +65,8 @@ export function fromHash(hash, { side, k, tokenizer }) {
 /** A row a line; a hole is a dot */
 export function toText(codes, side, k) {
   const wide = String(k - 1).length, word = c => (c === k ? '.' : String(c)).padStart(wide)
-  return Array.from({ length: side }, (_, y) => [...codes.slice(y * side, y * side + side)].map(word).join(' ')).join('\n')
+  const row = y => [...codes.slice(y * side, y * side + side)].map(word).join(' ')
+  return Array.from({ length: side }, (_, y) => row(y)).join('\n')
 }
 
 /** The way back, also from what Python prints; an Error for other words, another number of them, or no code */
@@ -265,8 +266,8 @@ export function toSquare(rgba, width, height, size) {
       const a = rgba[4 * i + 3]
       rgb[3 * i + c] = Math.round((rgba[4 * i + c] * a + 255 * (255 - a)) / 255)
     }
-  const w = width >= height ? size : half(width / height * size), h = height >= width ? size : half(height / width * size)
-  const small = resize(rgb, width, height, Math.max(w, 1), Math.max(h, 1)), square = new Uint8Array(3 * size * size).fill(255)
+  const longer = Math.max(width, height), [w, h] = [width, height].map(v => Math.max(1, half(v / longer * size)))
+  const small = resize(rgb, width, height, w, h), square = new Uint8Array(3 * size * size).fill(255)
   const left = half((size - w) / 2), top = half((size - h) / 2)
   for (let y = 0; y < h; y++) square.set(small.subarray(3 * y * w, 3 * (y + 1) * w), 3 * ((y + top) * size + left))
   return square
