@@ -4,7 +4,7 @@ const int64 = (values, dims, ort) => new ort.Tensor('int64', BigInt64Array.from(
 
 export class Networks {
   constructor(page, base = new URL('.', import.meta.url)) {
-    Object.assign(this, { page, base, sessions: {}, queue: Promise.resolve(), where: 'the processor' })
+    Object.assign(this, { page, base, sessions: {}, queue: Promise.resolve(), where: '' })
   }
 
   async runtime(bundle = 'ort.wasm.bundle.min.mjs') {
@@ -75,7 +75,7 @@ export class Networks {
     const fast = codes => session.run({ codes: int64(codes, [1, side, side], ort) })
     const got = (await fast(codes)).picture.data
     if (!got.every((v, i) => Math.abs(v - want[i]) < .02)) return false
-    Object.assign(this, { fast, where: 'the GPU' })
+    Object.assign(this, { fast, where: ' on the GPU' })
     return true
   }
 }

@@ -36,7 +36,7 @@ async function work(what, f) {
   buttons()
   try { return await f() } catch (e) { say(e.message) } finally {
     now.busy = false
-    if (net.decoded) $('speed').textContent = `painted in ${Math.round(net.decoded)} ms on ${net.where}`
+    if (net.decoded) $('speed').textContent = `painted in ${Math.round(net.decoded)} ms${net.where}`
     document.querySelector('main').setAttribute('aria-busy', 'false')
     buttons()
   }
@@ -86,7 +86,7 @@ async function drawPicture(codes) {
   })
   const first = !net.started // the first one waits for what is fetched
   Object.assign(net, first ? { started: true } : { decoded: ms })
-  if (!now.busy && !first) $('speed').textContent = `painted in ${Math.round(ms)} ms on ${net.where}`
+  if (!now.busy && !first) $('speed').textContent = `painted in ${Math.round(ms)} ms${net.where}`
   if (!first && ms > 500 && !net.tried) { // worth a larger download, where there is a GPU
     net.tried = true
     net.useGPU(T.withoutHoles(codes, k)).catch(() => false)
@@ -438,13 +438,12 @@ function fillIn() {
   $('others').replaceChildren(...page.faces.map((face, i) => faceButton(face, () => takeOther(i), 'radio')))
   if (page.prior) {
     $('dream').hidden = false
-    $('fill').hidden = page.prior.kind !== 'MaskedPrior'
+    $('fill').hidden = $('fillable').hidden = page.prior.kind !== 'MaskedPrior'
     const { classes, names } = page.prior
     $('label').hidden = !classes
     $('label').replaceChildren(...[...Array(classes + 1).keys()].map(i => // the one after the last stands for any
       new Option(i === classes ? 'any style' : names[i] ?? `class ${i}`, i, i === classes, i === classes)))
   }
-  if (!page.prior || page.prior.kind !== 'MaskedPrior') $('help').textContent = 'Right click picks, too.'
   const s = page.sizes, more = s.prior ? `, and the prior ${amount(s.prior.gzip)} when you dream` : ''
   $('about').textContent = `Model “${page.name}” (${page.tokenizer}), ${size}×${size} pixels, ${number(k)} codes; made ` +
     `by anime_vq_nb ${page.version}. The first view takes ${amount(s.first.gzip)} where a server compresses ` +
