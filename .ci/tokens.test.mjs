@@ -1,4 +1,4 @@
-// What the exported page does with codes, without a page: `node --test .ci/`
+// What the exported page does with codes, without a page: `node --test .ci/tokens.test.mjs`
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as T from '../anime_vq_nb/static/tokens.mjs'

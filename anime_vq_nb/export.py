@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['Part', 'LATER', 'export_cli', 'import_onnx', 'CodesOf', 'PictureOf', 'NextCode', 'attend_next', 'network_parts',
-           'halve_weights', 'write_onnx', 'run_onnx', 'count_ties', 'check_encoder', 'way_out_of', 'check_decoder',
-           'check_near', 'check_prior', 'page_faces', 'credits_line', 'palette_patches', 'patch_sheet',
+           'halve_weights', 'hushed', 'write_onnx', 'run_onnx', 'count_ties', 'check_encoder', 'way_out_of',
+           'check_decoder', 'check_near', 'check_prior', 'page_faces', 'credits_line', 'palette_patches', 'patch_sheet',
            'write_networks', 'write_faces', 'download_sizes', 'prior_row', 'write_page', 'export_report', 'export']
 
-# %% ../nbs/13_export.ipynb #67167246
-import gzip, inspect, json, shlex, shutil, warnings
+# %% ../nbs/13_export.ipynb #3d9eb22d
+import gzip, inspect, json, logging, shlex, shutil, warnings
 from collections import namedtuple
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +156,18 @@ def halve_weights(
     onnx.save(model, file)
     return file
 
-# %% ../nbs/13_export.ipynb #fdbbd0d8
+# %% ../nbs/13_export.ipynb #42e71147
+@contextmanager
+def hushed():
+    "Without what PyTorch's exporter says of its own ways, which can be a thousand lines"
+    was = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter('ignore')
+            yield
+    finally: logging.disable(was)
+
 def write_onnx(
     part:Part,
     file:Path, # to write
@@ -165,8 +178,7 @@ def write_onnx(
     dynamic = tuple(None if part.batch[k] is None else {part.batch[k]: batch} for k in part.inputs)
     names = dict(input_names=[*part.inputs], output_names=part.outputs)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter('ignore') # of PyTorch's, on its own ways
+        with hushed(), torch.no_grad():
             torch.onnx.export(part.module, tuple(part.inputs.values()), file, dynamo=True, external_data=False,
                               dynamic_shapes=dynamic, verbose=False, **names)
     except torch.onnx.OnnxExporterError as e:

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from .store import AvatarError, only_one
 
-# %% ../nbs/28_web.ipynb #3a415db2
+# %% ../nbs/28_web.ipynb #9f0e4adf
 def check_out(
     out:Path, # folder to write
 ):
@@ -39,15 +39,16 @@ def whole_folder(
     check_out(out)
     part, old = (out.with_name(f'.{out.name}.{k}') for k in ('part', 'old'))
     with only_one(out):
+        shutil.rmtree(part, ignore_errors=True)
+        if old.exists() and not out.exists(): old.rename(out) # killed between the two lines below
         try:
-            for f in (part, old): shutil.rmtree(f, ignore_errors=True)
             part.mkdir()
             yield part
             check_out(out)
             if out.exists(): out.rename(old)
             part.rename(out)
-        finally:
-            for f in (part, old): shutil.rmtree(f, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+        finally: shutil.rmtree(part, ignore_errors=True)
 
 # %% ../nbs/28_web.ipynb #907b05c9
 ORT = '1.30.0'
