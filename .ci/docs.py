@@ -2,7 +2,7 @@
 
 `nbdev_docs` does both where Quarto is installed. Here nbdev prepares the notebooks as it does for Quarto, and smalldocs
 renders them from the same `_quarto.yml`. A dead link or picture is an error. Formulas are drawn by KaTeX, fetched by
-npm and put beside the pages.
+npm and put beside the pages. The shipped model is exported as the page try/, for which npm brings onnxruntime-web.
 """
 import argparse, json, re, shutil, subprocess, sys, tempfile
 from html.parser import HTMLParser
@@ -61,6 +61,17 @@ def add_katex(site: Path):
         page.write_text(text, encoding='utf-8')
 
 
+def add_try(site: Path):
+    "The shipped model as a page that anybody can paint on"
+    from anime_vq_nb.export import export
+    from anime_vq_nb.web import ORT
+    with tempfile.TemporaryDirectory() as d:
+        pack = 'npm', 'pack', '--silent', f'onnxruntime-web@{ORT}'
+        subprocess.run(pack, cwd=d, check=True, stdout=subprocess.DEVNULL)
+        print(export('demo', site/'try', prior='demo', ort=str(next(Path(d).glob('*.tgz'))), webgpu=False))
+    (site/'.try.lock').unlink(missing_ok=True)
+
+
 class Page(HTMLParser):
     "Ids and links of a page"
     def __init__(self, path):
@@ -90,7 +101,11 @@ def docs():
     root = get_config().config_path
     proc = prepare()
     rename_pages(proc)
+    (proc/'try').mkdir(exist_ok=True)
+    (proc/'try'/'index.html').touch() # its links are checked; the page comes below
     subprocess.run(['smalldocs', 'render', '--strict', str(proc)], check=True)
+    shutil.rmtree(proc/'_docs'/'try', ignore_errors=True)
+    if shutil.which('npm'): add_try(proc/'_docs')
     if dead := dead_links((proc/'_docs').resolve()): sys.exit('\n'.join(dead))
     if shutil.which('npm'): add_katex(proc/'_docs')
     else: print('npm is not installed: formulas will be drawn by a script from the network')

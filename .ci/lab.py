@@ -76,11 +76,11 @@ def start_lab(stack: ExitStack, tmp: Path) -> str:
 
 class Browser:
     "A page of a headless Chromium, by the DevTools protocol"
-    def __init__(self, stack: ExitStack, file: str, profile: Path, width=1200, height=1250):
-        flags = '--headless=new --no-sandbox --disable-gpu --disable-background-networking --no-first-run'.split()
-        flags += [f'--user-data-dir={profile}', '--remote-debugging-port=0', 'about:blank']
+    def __init__(self, stack: ExitStack, file: str, profile: Path, width=1200, height=1250, flags=()):
+        always = '--headless=new --no-sandbox --disable-gpu --disable-background-networking --no-first-run'.split()
+        always += [f'--user-data-dir={profile}', '--remote-debugging-port=0']
         profile.mkdir()
-        start(stack, [file, *flags], profile.with_suffix('.log'))
+        start(stack, [file, *always, *flags, 'about:blank'], profile.with_suffix('.log'))
         port = wait('Chromium', lambda: (f := profile/'DevToolsActivePort').is_file() and f.read_text().split())[0]
         pages = json.load(urlopen(f'http://127.0.0.1:{port}/json'))
         url = next(p['webSocketDebuggerUrl'] for p in pages if p['type'] == 'page')
