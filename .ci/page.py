@@ -262,6 +262,10 @@ def check_bad(page: Page):
     wait('a word on the foreign address', lambda: 'another tokenizer' in said())
     page.js("app.take(new Blob(['words'], {type: 'image/png'}))")
     check('no picture' in said(), 'a file that is no picture is not named', said())
+    page.js("app.takeFace(2).then(() => app.takeFace(3)).then(() => document.getElementById('undo').click())")
+    page.quiet()
+    check(page.js('app.now.index') == 2, 'undo brings codes back without their face', page.js('app.now.index'))
+    check(said() == '', 'what was wrong is still said', said())
     page.js('app.takeFace(0)')
     page.quiet()
 

@@ -95,7 +95,7 @@ def feature_distance(
 ) -> Tensor: # (b,)
     "Mean over positions of the weighted squared difference"
     d = unit(a) - unit(b)
-    d = d if isinstance(w, int) else d*w.sqrt()
+    d = d*w.sqrt() if isinstance(w, Tensor) else d*w**.5
     return torch.linalg.vector_norm(d, dim=1).square().mean((1, 2))
 
 # %% ../nbs/04_losses.ipynb #10403568
