@@ -4,18 +4,18 @@
 
 # %% auto #0
 __all__ = ['TokenTable', 'COLUMNS', 'LABEL', 'ROWS', 'TOKEN_FILES', 'UNREADABLE', 'code_type', 'check_kind', 'write_tokens',
-           'same_tokenizer', 'read_tokens', 'TokenParts', 'TokenPictures', 'views_of']
+           'same_tokenizer', 'read_tokens', 'TokenParts', 'TokenPictures', 'views_of', 'png_name']
 
 # %% ../nbs/29_token_files.ipynb #2cfc8ccb
 import hashlib, io, json, os, shutil, sys, tarfile, zipfile
 from collections import namedtuple
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .store import AvatarError, check_choice
+from .pictures import SUFFIXES
+from .store import AvatarError
 
 # %% ../nbs/29_token_files.ipynb #30883104
 TokenTable = namedtuple('TokenTable', 'codes table about')
@@ -99,7 +99,8 @@ def _read_tar(file):
     return TokenTable(np.stack(codes), pd.DataFrame(rows), about)
 
 # %% ../nbs/29_token_files.ipynb #d8a1082b
-TOKEN_FILES = {'.npz': (_write_npz, _read_npz), '.parquet': (_write_parquet, _read_parquet), '.tar': (_write_tar, _read_tar)}
+TOKEN_FILES = {'.npz': (_write_npz, _read_npz), '.parquet': (_write_parquet, _read_parquet),
+               '.tar': (_write_tar, _read_tar)}
 
 def check_kind(
     path, # of a file to write
@@ -253,3 +254,19 @@ def views_of(
             raise AvatarError(f"{path} has more views of some {split} pictures than of others; encode them anew")
     if len(out['val']) > 1: raise AvatarError(f"{path} has several views of held-out pictures; encode them anew")
     return out
+
+# %% ../nbs/29_token_files.ipynb #ee134c36
+def png_name(
+    path:str, # of a picture, from anywhere
+    taken:set, # names that are given away; the new one is added
+    view:int=0, # number of a view
+    whole:bool=False, # keep the suffix before that of the PNG in any case
+) -> str: # a relative path that leads nowhere else
+    "The picture's own name, as a PNG; where another has that already, with its own suffix before"
+    name = '/'.join(p for p in path.replace('\\', '/').split('/') if p not in ('', '.', '..')) # tables name any file
+    stem = name[:-len(Path(name).suffix)] if Path(name).suffix.lower() in SUFFIXES and not whole else name
+    more = f'-view{view}' if view else ''
+    names = [f'{stem}{more}.png', f'{name}{more}.png', *(f'{name}{more}-{i}.png' for i in range(2, len(taken) + 3))]
+    png = next(n for n in names if n.lower() not in taken)
+    taken.add(png.lower())
+    return png
