@@ -230,7 +230,8 @@ class TokenPictures:
         path, # of the file
         tokens:TokenTable, # what it holds
     ):
-        self.path, self.size, first = Path(path), tokens.about['size'], tokens.table.drop_duplicates('path')
+        self.path, self.about, first = Path(path), tokens.about, tokens.table.drop_duplicates('path')
+        self.size = self.about['size']
         self.split = first.split.to_numpy() # 'train' or 'val'
         labels = first[[c for c in first if c.startswith(LABEL)]].reset_index(drop=True)
         self.columns = labels.rename(columns=lambda c: c.removeprefix(LABEL))
@@ -238,6 +239,14 @@ class TokenPictures:
         more = self.columns[[c for c in self.columns if c not in self.manifest]]
         self.manifest = pd.concat([self.manifest, more], axis=1)
     def __len__(self): return len(self.manifest)
+
+    def check_held(self,
+        held:np.ndarray, # (n,), bool: what is to be held out
+    ):
+        "Raises `AvatarError` where the file holds out other pictures"
+        if not ((self.split == 'val') != held).any(): return
+        how = f"--data.val_frac {self.about.get('val_frac')} --data.seed {self.about.get('split_seed')}"
+        raise AvatarError(f"{self.path} holds out other pictures than these options; give {how}, or encode them anew")
 
 def views_of(
     path, # of the file, for messages

@@ -33,7 +33,7 @@ from .data import AvatarDataset, cut_out, in_validation, mix_seed, normalize, to
 from .decoder import VQVAE, evaluating
 from .eval import LIBRARIES, features, grid_side, load_model, weights_hash
 from .pictures import FITS, check_square
-from .sources import Source, StoreSource, bad_line, open_pictures, picture_batches
+from .sources import StoreSource, bad_line, open_pictures, picture_batches
 from .splits import check_split, read_split
 from .store import AvatarError, AvatarStore, check_choice, check_range, check_seed, only_one
 from anime_vq_nb.token_files import (
