@@ -121,7 +121,7 @@ def write_tokens(
 ) -> Path: # the file
     "Write a token file, whole or not at all; the same tokens give the same bytes. Raises `AvatarError`"
     path = check_kind(path)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    part = path.with_name(f'.{path.name}.part') # the next call overwrites it
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         TOKEN_FILES[path.suffix.lower()][0](part, codes, table, about)
@@ -176,9 +176,11 @@ class TokenParts:
         made_of:dict, # all that the codes depend on, plain values; where it is another, the work begins anew
         grid:tuple, # (h, w)
         dtype, # of the codes
-    ):
+    ): # raises `AvatarError` for a folder with anything else in it
         self.path, self.rows, self.n, self.batches = Path(path), [], 0, 0
         self.grid, self.dtype, self.head = tuple(grid), np.dtype(dtype), json.dumps(made_of, sort_keys=True)
+        if self.path.exists() and not {p.name for p in self.path.glob('*')} <= {'codes.bin', 'log.jsonl'}:
+            raise AvatarError(f"{self.path} exists, and is not what encoding left there; move it away")
         if self.path.exists() and (why := self._recover()):
             print(f'{self.path} {why}: everything is encoded anew', file=sys.stderr)
             shutil.rmtree(self.path)
