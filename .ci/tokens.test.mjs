@@ -55,6 +55,9 @@ test('codes as text, and back, also as Python prints them', () => {
   assert.equal(text, '1 2\n3 .')
   assert.deepEqual(T.fromText(text, 2, 10), grid(1, 2, 3, 10))
   assert.deepEqual(T.fromText('tensor([[1, 2],\n        [3, 4]])', 2, 10), grid(1, 2, 3, 4))
+  assert.deepEqual(T.fromText('array([[1, 2],\n       [3, 4]], dtype=uint16)', 2, 10), grid(1, 2, 3, 4))
+  const elsewhere = "tensor([[1, 2], [3, 4]], device='cuda:0', dtype=torch.int32)"
+  assert.deepEqual(T.fromText(elsewhere, 2, 10), grid(1, 2, 3, 4))
   assert.throws(() => T.fromText('1 2 3', 2, 10), /3 integers where a face has 4/)
   assert.throws(() => T.fromText('1 2 3 10', 2, 10), /10 is no code/)
   assert.throws(() => T.fromText('1 2 3 -4', 2, 10), /“-4” is no code/)
@@ -104,6 +107,9 @@ test('undo and redo', () => {
   assert.equal(h.redo(), 'c')
   h.push('x')
   assert.deepEqual([h.redo(), h.undo()], ['x', 'c'])
+  const g = new T.History(grid(1, 2))
+  g.push(grid(1, 2)) // equal, though another grid
+  assert.equal(g.past.length, 0)
 })
 
 test('uniform numbers: the same from the same seed, and even', () => {

@@ -1111,5 +1111,6 @@ d = { 'settings': { 'branch': 'main',
                                  'anime_vq_nb.web.copy_ort': ('web.html#copy_ort', 'anime_vq_nb/web.py'),
                                  'anime_vq_nb.web.fetch_into': ('web.html#fetch_into', 'anime_vq_nb/web.py'),
                                  'anime_vq_nb.web.fetch_ort': ('web.html#fetch_ort', 'anime_vq_nb/web.py'),
+                                 'anime_vq_nb.web.is_whole': ('web.html#is_whole', 'anime_vq_nb/web.py'),
                                  'anime_vq_nb.web.unpack_ort': ('web.html#unpack_ort', 'anime_vq_nb/web.py'),
                                  'anime_vq_nb.web.whole_folder': ('web.html#whole_folder', 'anime_vq_nb/web.py')}}}

@@ -9,7 +9,7 @@ __all__ = ['Part', 'LATER', 'export_cli', 'import_onnx', 'CodesOf', 'PictureOf',
            'write_networks', 'write_faces', 'download_sizes', 'prior_row', 'write_page', 'export_report', 'export']
 
 # %% ../nbs/13_export.ipynb #3d9eb22d
-import gzip, inspect, json, logging, shlex, shutil, warnings
+import gzip, inspect, json, logging, shlex, shutil, sys, warnings
 from collections import namedtuple
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
@@ -278,13 +278,16 @@ def page_faces(
     size:int, # side in pixels
 ) -> list: # of (pixels, credit): uint8 (size, size, 3), and a dict with style, creator, license, license_url, source
     "Faces for the page. Raises `AvatarError` where none can be read"
-    if not src:
+    if src in ('', 'demo'):
         styles = enumerate(map(demo_style, STYLES))
         return [(np.asarray(demo_avatar(style, f'page-{i}', size)), credit) for i,(style,credit) in styles]
-    faces = []
-    for path,data in given_pictures(str(src), size)[0]:
-        if (pixels := read_picture(data, path, size=size)[1]) is not None: faces.append((pixels, {}))
-        if len(faces) == 8: return faces
+    faces, (pictures, bad) = [], given_pictures(str(src), size)
+    for path,data in pictures:
+        row, pixels = read_picture(data, path, size=size)
+        if pixels is None: bad.append(f"  {path}: {row['reason']}: {row['detail']}")
+        else: faces.append((pixels, {}))
+        if len(faces) == 8: break
+    if faces and bad: print('Not readable:', *bad, sep='\n', file=sys.stderr)
     if faces: return faces
     raise AvatarError(f"none of the pictures in {src} could be read; give others with --faces, or leave it out")
 
@@ -426,7 +429,7 @@ def export(
 ) -> str: # a report
     "Write a page on which a model runs in the browser: encode, paint with codes, dream. Raises `AvatarError`"
     import_onnx()
-    out = Path(out)
+    out, name = Path(out), '/'.join(Path(str(model)).parts[-3:]) # a page tells nobody whose home it was made in
     check_out(out)
     net, p = load_model(model, 'cpu'), load_prior(prior).eval() if prior else None
     if p is not None: check_tokenizer(p, net)
@@ -435,7 +438,7 @@ def export(
     with whole_folder(out) as part:
         copy_ort(ort, part/'ort', WASM | (WEBGPU if webgpu else {})) # before the long work
         checked = write_networks(net, p, x, part, fp16)
-        page = write_page(net, p, pictures, part, name=str(model), fp16=fp16, webgpu=webgpu, checked=checked)
+        page = write_page(net, p, pictures, part, name=name, fp16=fp16, webgpu=webgpu, checked=checked)
     return export_report(page, out)
 
 export_cli = cli(export, 'anime_vq_export')

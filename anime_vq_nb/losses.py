@@ -91,11 +91,11 @@ def unit(
 def feature_distance(
     a:Tensor, # features of one picture, (b, c, h, w)
     b:Tensor, # of the other
-    w, # weights of the channels, (c, 1, 1), at least 0; or 1
+    w, # weights of the channels, (c, 1, 1), at least 0; or 1 for none
 ) -> Tensor: # (b,)
     "Mean over positions of the weighted squared difference"
     d = unit(a) - unit(b)
-    d = d if isinstance(w, int) else d*w.sqrt()
+    if isinstance(w, Tensor): d = d*w.sqrt()
     return torch.linalg.vector_norm(d, dim=1).square().mean((1, 2))
 
 # %% ../nbs/04_losses.ipynb #10403568

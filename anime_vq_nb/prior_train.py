@@ -252,7 +252,7 @@ class PriorModel(FiniteSteps):
         drop_token:float=.1, # part of the codes that the autoregressive prior reads as random ones
         drop_label:float=.1, # part of the pictures that learn without their class
         draws:int=8, # sets of masked tokens a picture, where the masked prior is measured: at the end, or by `validate`
-        val_draws:int=2, # the same, in validation while it trains
+        val_draws:int=2, # the same of the masked prior, in validation while it trains
         optimizer:str='adamw', # 'adamw', or 'muon' for the matrices of the blocks, with a learning rate of 1e-3 to 5e-3
         lr:float=3e-4, # learning rate after the warm-up
         lr_end:float=1e-6, # at the end

@@ -10,8 +10,9 @@ __all__ = ['Tokens', 'encode_cli', 'decode_cli', 'reconstruct_cli', 'random_view
            'reconstruct']
 
 # %% ../nbs/09_tokens.ipynb #a6d310cd
-import hashlib, inspect, json, os
+import hashlib, inspect, json, os, sys
 from collections import namedtuple
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -203,10 +204,14 @@ def write_cached(
     "Keep a result: a whole file, or none"
     if folder is None or key is None: return x
     file, says = _cache_file(folder, key)
-    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f'{file.name}.{os.getpid()}.part') # two commands may work side by side
-    save_file({'result': np.ascontiguousarray(x)}, part, dict(key=says, sha256=_digest(x)))
-    part.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({'result': np.ascontiguousarray(x)}, part, dict(key=says, sha256=_digest(x)))
+        part.replace(file)
+    except (OSError, SafetensorError) as e: # a full disk
+        with suppress(OSError): part.unlink(missing_ok=True)
+        print(f'nothing was kept for the next time in {folder}: {e}', file=sys.stderr)
     return x
 
 # %% ../nbs/09_tokens.ipynb #68bdee03

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ORT', 'ORT_URL', 'WASM', 'WEBGPU', 'check_out', 'whole_folder', 'check_file', 'unpack_ort', 'fetch_ort', 'copy_ort',
-           'fetch_into']
+           'is_whole', 'fetch_into']
 
 # %% ../nbs/28_web.ipynb #0c0d3d74
 import base64, hashlib, json, shutil, tarfile, zlib
@@ -23,6 +23,7 @@ def check_out(
     out:Path, # folder to write
 ):
     "Raises `AvatarError` for a folder, or a file, that no export wrote"
+    if out.resolve() == Path.cwd(): raise AvatarError(f"{out} is the folder that you are in; give another")
     if not out.exists(): return
     if not out.is_dir(): raise AvatarError(f"{out} is a file; give a folder that is new, or an older export")
     there = {f.relative_to(out).as_posix() for f in out.rglob('*') if not f.is_dir()}
@@ -37,6 +38,7 @@ def whole_folder(
 ):
     "A folder to write into, which becomes `out` at the end, or vanishes where something goes wrong"
     check_out(out)
+    out = out.resolve() # where a link leads
     part, old = (out.with_name(f'.{out.name}.{k}') for k in ('part', 'old'))
     with only_one(out):
         shutil.rmtree(part, ignore_errors=True)
@@ -122,7 +124,7 @@ def copy_ort(
     if src.is_file():
         with open(src, 'rb') as tgz: unpack_ort(tgz, str(src), out, wanted)
     else:
-        if not ort and not all((src/name).is_file() for name in wanted): fetch_into(src, wanted)
+        if not ort and not is_whole(src, wanted): fetch_into(src, wanted)
         for name,sha512 in wanted.items():
             file = next((d/name for d in (src, src/'dist', src/'package/dist') if (d/name).is_file()), None)
             if file is None: raise AvatarError(f"there is no {name} in {src}; give a folder that has it with --ort")
@@ -130,10 +132,18 @@ def copy_ort(
             shutil.copyfile(file, out/name)
     shutil.copyfile(files('onnxruntime')/'LICENSE', out/'LICENSE')
 
+def is_whole(folder, wanted) -> bool:
+    "Has a folder all files, undamaged?"
+    try:
+        for name,sha512 in wanted.items(): check_file(folder/name, sha512)
+    except (AvatarError, OSError): return False
+    return True
+
 def fetch_into(folder, wanted):
     "Fetch the runtime into a folder that has all of it, or is not there"
     part = folder.with_name(f'{folder.name}.part')
     with only_one(folder, wait=True):
+        if is_whole(folder, wanted): return # another command has fetched it meanwhile
         shutil.rmtree(part, ignore_errors=True)
         fetch_ort(part, wanted)
         shutil.rmtree(folder, ignore_errors=True)

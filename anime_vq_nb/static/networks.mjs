@@ -15,10 +15,19 @@ export class Networks {
   }
 
   session(name) { // promise of one
-    return this.sessions[name] ??= (async () => {
-      this.ort ??= await (this.loading ??= this.runtime())
-      return this.ort.InferenceSession.create(new URL(`${name}.onnx`, this.base).href, { executionProviders: ['wasm'] })
-    })()
+    return this.sessions[name] ??= this.open(name).catch(e => {
+      delete this.sessions[name] // so that it is fetched again when it is needed again
+      throw e
+    })
+  }
+
+  async open(name) {
+    this.loading ??= this.runtime().catch(e => {
+      this.loading = null
+      throw e
+    })
+    this.ort = await this.loading
+    return this.ort.InferenceSession.create(new URL(`${name}.onnx`, this.base).href, { executionProviders: ['wasm'] })
   }
 
   /** One after the other: outputs by name */

@@ -8,7 +8,8 @@ const page = await (await fetch(new URL('page.json', import.meta.url))).json()
 const { size, side, k } = page, net = new Networks(page), order = T.haltonOrder(side)
 const empty = new Int32Array(side * side).fill(k)
 const history = new T.History(empty)
-const now = { given: null, other: null, from: null, busy: false, painted: null, counts: [] }
+const originals = new WeakMap() // state → [the picture that it began with, its number among the faces]
+const now = { given: null, index: -1, other: null, from: null, busy: false, painted: null, counts: [] }
 
 const mosaic = new Mosaic($('mosaic'), { side, k, on: {
   change: codes => show(codes),
@@ -34,7 +35,11 @@ async function work(what, f) {
   $('speed').textContent = what
   document.querySelector('main').setAttribute('aria-busy', 'true')
   buttons()
-  try { return await f() } catch (e) { say(e.message) } finally {
+  try { return await f() } catch (e) {
+    say(e.message)
+    pressed(now.index)
+    show(history.state).catch(() => {}) // a dream that failed leaves no holes behind
+  } finally {
     now.busy = false
     if (net.decoded) $('speed').textContent = `painted in ${Math.round(net.decoded)} ms${net.where}`
     document.querySelector('main').setAttribute('aria-busy', 'false')
@@ -96,10 +101,14 @@ async function drawPicture(codes) {
 /** A state that undo comes back to */
 async function commit(codes) {
   history.push(codes)
-  await settled(codes)
+  originals.set(history.state, [now.given, now.index])
+  await settled(history.state)
 }
 
 async function settled(codes) {
+  say()
+  const [given, index] = originals.get(codes) ?? [null, -1]
+  if (given !== now.given || index !== now.index) showGiven(given, index)
   const painted = show(codes)
   if (now.mixing !== codes) endMix()
   window.history.replaceState(null, '', '#' + T.toHash(codes, page))
@@ -113,19 +122,24 @@ async function settled(codes) {
 }
 
 /** Another face altogether: its codes, and the picture that they were made of, if there is one */
-async function begin(codes, given = null) {
-  now.given = given
+async function begin(codes, given = null, index = -1) {
+  showGiven(given, index)
+  sortPalette(codes)
+  if (codes !== empty && !T.palette(codes, k).some(([code, n]) => n && code === mosaic.code)) {
+    choose(T.palette(codes, k)[Math.min(1, k - 1)][0])
+  }
+  await commit(codes)
+}
+
+function showGiven(given, index) {
+  Object.assign(now, { given, index })
+  pressed(index)
   $('given').hidden = !given
   document.querySelector('.stage').classList.toggle('alone', !given)
   if (given) {
     const rgba = T.toRGBA(T.toTensor(given))
     $('original').getContext('2d').putImageData(new ImageData(rgba, size, size), 0, 0)
   }
-  sortPalette(codes)
-  if (codes !== empty && !T.palette(codes, k).some(([code, n]) => n && code === mosaic.code)) {
-    choose(T.palette(codes, k)[Math.min(1, k - 1)][0])
-  }
-  await commit(codes)
 }
 
 const pressed = index => [...$('faces').children].forEach((b, i) => b.setAttribute('aria-pressed', i === index))
@@ -155,7 +169,7 @@ async function takeFace(index) {
     say()
     pressed(index)
     const face = page.faces[index], rgb = await pixels(await (await fetch(new URL(face.file, import.meta.url))).blob())
-    await begin(Int32Array.from(face.codes), rgb)
+    await begin(Int32Array.from(face.codes), rgb, index)
   })
 }
 
@@ -408,7 +422,7 @@ function shortcut(e) {
   if (e.altKey || control && !'zy'.includes(key)) return
   const does = {
     b: () => tool('paint'), p: () => tool('pick'), e: () => tool('erase'), z: () => $(e.shiftKey ? 'redo' : 'undo').click(),
-    y: () => $('redo').click(), f: () => $('fill').click(), d: () => $('dream').hidden || dream(),
+    y: () => $('redo').click(), f: () => $('fill').hidden || $('fill').click(), d: () => $('dream').hidden || dream(),
   }[key]
   if (!does) return
   e.preventDefault()
@@ -464,7 +478,11 @@ async function start() {
   fillIn()
   wire()
   await patches()
-  if (!await openAddress()) await takeFace(0)
+  if (!await openAddress()) {
+    const wrong = $('message').textContent
+    await takeFace(0)
+    if (wrong) say(wrong)
+  }
   history.past = [] // there is nothing before the first face
   buttons()
   if (history.state !== empty) await show(history.state) // once more, to know how long it takes

@@ -36,7 +36,7 @@ export function pack(codes, k) {
     for (let b = 0; b < width; b++)
       if (code >> (width - 1 - b) & 1) bytes[(i * width + b) >> 3] |= 128 >> ((i * width + b) & 7)
   })
-  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  return btoa(Array.from(bytes, b => String.fromCharCode(b)).join('')).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
 /** The way back from `pack`, to `n` codes; an Error for what it did not make */
@@ -71,7 +71,7 @@ export function toText(codes, side, k) {
 
 /** The way back, also from what Python prints; an Error for other words, another number of them, or no code */
 export function fromText(text, side, k) {
-  const words = text.replace(/[\[\](),;]|tensor|array/g, ' ').split(/\s+/).filter(Boolean)
+  const words = text.replace(/(np\.|numpy\.)?(tensor|array)|(dtype|device)=('[^']*'|[\w.]+)|[\[\](),;]/g, ' ').split(/\s+/).filter(Boolean)
   const wrong = words.find(w => !/^(\d{1,9}|\.)$/.test(w))
   if (wrong) throw Error(`“${wrong.slice(0, 20)}” is no code; codes are integers, and a dot is a hole`)
   if (words.length !== side * side) throw Error(`${words.length} integers where a face has ${side * side}`)
@@ -130,10 +130,12 @@ export function mix(a, b, t, order) {
 }
 
 /** States that one can go back to */
+const same = (a, b) => a.length === b.length && Array.prototype.every.call(a, (v, i) => v === b[i])
+
 export class History {
   constructor(state, limit = 500) { Object.assign(this, { past: [], state, future: [], limit }) }
   push(state) {
-    if (state === this.state) return
+    if (same(state, this.state)) return // nothing to undo
     this.past = [...this.past, this.state].slice(-this.limit)
     this.state = state
     this.future = []
