@@ -385,7 +385,10 @@ class StoreSource(Source):
         self.items, self.keys = dict(zip(table.path, table.sha256)), dict(zip(table.path, table.key))
         self.known, self.place = store.columns.set_axis(table.path), {p: i for i,p in enumerate(table.path)}
 
-    def pixels(self, path): return self.store.images[self.place[path]]
+    def pixels(self, path): # read, not mapped: pages of a map would stay in memory, one picture after the other
+        images, one = self.store.images, self.store.images[self.place[path]]
+        at = images.offset + self.place[path]*one.nbytes
+        return np.fromfile(images.filename, one.dtype, one.size, offset=at).reshape(one.shape)
 
     def load(self, path):
         png = io.BytesIO()

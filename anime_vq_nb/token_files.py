@@ -307,7 +307,7 @@ class TokenPictures:
     ):
         "Raises `AvatarError` where the file holds out other pictures"
         if not ((self.split == 'val') != held).any(): return
-        how = f"--data.val_frac {self.about.get('val_frac')} --data.seed {self.about.get('split_seed')}"
+        how = f"--data.val_frac {self.about.get('val_frac')} --data.seed {self.about.get('seed')}"
         raise AvatarError(f"{self.path} holds out other pictures than these options; give {how}, or encode them anew")
 
 # %% ../nbs/29_token_files.ipynb #e444907e
@@ -354,7 +354,7 @@ def check_pngs(
     if Path(out).exists() and not Path(out).is_dir(): raise AvatarError(f"{out} is a file; give a folder's name")
     for file in (Path(out)/name for name in names):
         if not file.exists() or file.is_file() and f'Software\0{MARK}'.encode() in _head(file): continue
-        raise AvatarError(f"{file} exists, and this command has not made it; give a folder that is new")
+        raise AvatarError(f"{file} exists, and this command has not made it; give another name")
 
 def _head(file):
     with open(file, 'rb') as f: return f.read(100)

@@ -330,13 +330,13 @@ def _batch(model, rows, x, parts, o):
     "Encode a batch, and keep it"
     good = [r for r in rows if 'reason' not in r]
     for r in good:
-        r['split'] = 'val' if in_validation(r['key'], o['val_frac'], o['split_seed']) else 'train'
+        r['split'] = 'val' if in_validation(r['key'], o['val_frac'], o['seed']) else 'train'
         r['views'] = o['passes'] if r['split'] == 'train' else 0
     codes, dev = np.zeros((0, *parts.grid)), next(model.parameters()).device.type
     if good:
         with torch.autocast(dev, torch.bfloat16, enabled=o['precision'] == 'bfloat16'):
-            views = [r['views'] for r in good]
-            codes = encode_views(model, normalize(x), [r['key'] for r in good], views, o['flip'], o['crop'], o['seed'])
+            keys, views = ([r[k] for r in good] for k in ('key', 'views'))
+            codes = encode_views(model, normalize(x), keys, views, o['flip'], o['crop'], o['view_seed'])
         codes = codes.numpy()
     parts.add(codes, rows)
 
@@ -368,7 +368,7 @@ def _encode(model, source, out, options, square):
         parts.remove()
         raise AvatarError(f"none of the {len(bad)} pictures could be read; the first:{bad_line(bad[0])}")
     table = rows_table([r for r in parts.rows if 'reason' not in r], source.known)
-    about = {k: what[k] for k in ('tokenizer', *'passes flip crop seed val_frac split_seed precision'.split())}
+    about = {k: what[k] for k in ('tokenizer', *'passes flip crop view_seed val_frac seed precision'.split())}
     write_tokens(out, parts.codes(), table, dict(about, n_codes=model.quantizer.n_codes, size=model.size))
     parts.remove()
     return table, bad
@@ -381,9 +381,9 @@ def encode_pictures(
     passes:int=0, # random views of each training picture, of which none is as it is; 0: each picture once, as it is
     flip:float=.5, # of a view: probability of a mirror image
     crop:float=.9, # of a view: smallest side of the part that is cut out
-    seed:int=0, # of the views
+    view_seed:int=0, # of the views
     val_frac:float=None, # part held out, never in views; by default as the tokenizer was trained, or 0.2
-    split_seed:int=None, # of the split; by default as the tokenizer was trained, or 0
+    seed:int=None, # of the split; by default as the tokenizer was trained, or 0
     batch_size:int=32, # pictures at a time
     precision:str='float32', # 'float32': the codes of VQVAE.encode; 'bfloat16': the encoder in autocast, as in training
     fit:str='pad', # make it a square: 'pad' keeps the whole picture, 'crop' and 'top' cut the longer side
@@ -399,15 +399,16 @@ def encode_pictures(
     check_range(1, batch_size=batch_size)
     check_range(0, passes=passes)
     check_views(flip, crop)
-    check_seed(seed)
+    check_seed(view_seed)
     model, split = load_model(ckpt), read_split(ckpt) or dict(val_frac=.2, seed=0)
     val_frac = split['val_frac'] if val_frac is None else val_frac
-    split_seed = split['seed'] if split_seed is None else split_seed
+    seed = split['seed'] if seed is None else seed
     check_range(0, 1, val_frac=val_frac)
-    source, square = open_pictures(str(src), model.size, any_suffix), dict(fit=fit, background=background)
-    if isinstance(source, StoreSource): check_split(read_split(ckpt), source.store, val_frac, split_seed)
-    square |= dict(size=model.size, mislabelled=mislabelled)
-    options = dict(passes=passes, flip=flip, crop=crop, seed=seed, val_frac=val_frac, split_seed=split_seed,
+    check_seed(seed)
+    source = open_pictures(str(src), model.size, any_suffix)
+    square = dict(size=model.size, fit=fit, background=background, mislabelled=mislabelled)
+    if isinstance(source, StoreSource): check_split(read_split(ckpt), source.store, val_frac, seed)
+    options = dict(passes=passes, flip=flip, crop=crop, view_seed=view_seed, val_frac=val_frac, seed=seed,
                    batch_size=batch_size, precision=precision)
     with only_one(out): table, bad = _encode(model, source, out, options | square, square)
     n, held = table.path.nunique(), table.path[table.split == 'val'].nunique()
