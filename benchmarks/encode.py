@@ -45,6 +45,8 @@ def bench_speed(tmp, n, rounds):
             bare.append(took)
             _, took = seconds(encode_pictures, MODEL, store, tmp / f"tokens{kind}")
             ours[kind].append((*took, took[0] / bare[-1][0], took[1] / bare[-1][1]))
+            print(f"{kind}: {took[0]:.1f} s after {bare[-1][0]:.1f} s of the loop; of the processor "
+                  f"{took[1]:.1f} s after {bare[-1][1]:.1f} s", flush=True)
             assert (read_tokens(tmp / f"tokens{kind}").codes == codes).all()
     return [row(kind, len(AvatarStore(store)), took, bare) for kind, took in ours.items()]
 
