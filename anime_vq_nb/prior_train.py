@@ -39,7 +39,8 @@ from anime_vq_nb.runs import (
 )
 from .splits import KeepSplit, check_split, keep_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
-from .tokens import decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
+from .token_files import TokenPictures, read_tokens, views_of
+from .tokens import Tokens, decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
 from .watch import LiveView, Run, log_figure
 
 # %% ../nbs/11_prior_train.ipynb #9501d7c5
@@ -76,12 +77,13 @@ class TokenDataModule(L.LightningDataModule):
         seed:int=0, # of the split, as the tokenizer was trained; also of the views, the order and the demo avatars
         n_demo:int=10_000, # number of demo avatars
         root:str='data', # folder where demo avatars and codes are kept
+        tokens:str='', # a file of anime_vq_encode, in place of data, passes, flip and crop; split as it was encoded
     ):
         super().__init__()
         check_range(1, batch_size=batch_size, passes=passes, n_demo=n_demo)
         check_range(0, 1, flip=flip, crop=crop, val_frac=val_frac)
         check_range(0, val_pictures=val_pictures)
-        tokenizer, data, root = str(tokenizer), str(data), str(root)
+        tokenizer, data, root, tokens = str(tokenizer), str(data), str(root), str(tokens)
         self.save_hyperparameters()
         self.model, self.opened = load_model(tokenizer, 'cpu'), None # each rank has its own device, not yet known
         self.hash = tokenizer_hash(self.model)
@@ -95,6 +97,7 @@ class TokenDataModule(L.LightningDataModule):
 def store(self:TokenDataModule) -> AvatarStore:
     "The pictures; demo avatars are drawn where they are missing. Raises `AvatarError` for another size"
     if self.opened is not None: return self.opened
+    if self.hparams.tokens: return self.token_pictures()
     self.pictures.prepare_data()
     store, size = self.pictures.store(), self.model.size
     if store.size != size:
@@ -102,6 +105,14 @@ def store(self:TokenDataModule) -> AvatarStore:
                           f"prepare them with --size {size}")
     self.opened = store
     return store
+
+@patch
+def token_pictures(self:TokenDataModule) -> TokenPictures:
+    "The pictures behind a token file, in the place of a store. Raises `AvatarError` for another tokenizer's"
+    hp, self.table = self.hparams, read_tokens(self.hparams.tokens, self.hash)
+    hp.update({k: self.table.about[k] for k in ('passes', 'flip', 'crop') if k in self.table.about}) # for the record
+    self.opened = TokenPictures(hp.tokens, self.table)
+    return self.opened
 
 @patch
 def facts(self:TokenDataModule) -> dict: # plain values
@@ -116,6 +127,7 @@ def parts(self:TokenDataModule) -> dict: # 'train' and 'val' → AvatarDataset, 
     hp, store = self.hparams, self.store()
     check_split(read_split(hp.tokenizer), store, hp.val_frac, hp.seed, options='--data.')
     held = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
+    if hp.tokens: store.check_held(held)
     if held.all() or not held.any():
         share = f'{held.sum()} of {len(held)} pictures'
         raise AvatarError(f"with val_frac {hp.val_frac}, {share} are held out; both parts need some")
@@ -139,6 +151,7 @@ def token_files(self:TokenDataModule,
 def prepare_data(self:TokenDataModule):
     "Tokenize what was not tokenized yet, on the GPU if there is one. Raises `AvatarError`"
     hp, parts = self.hparams, self.parts()
+    if hp.tokens: return
     _, ids = classes_of(self.store(), hp.label)
     views = dict(train=dict(flip=hp.flip, crop=hp.crop), val=dict(flip=0., crop=1.))
     todo = [(split, i, file) for split in parts for i,file in enumerate(self.token_files(split)) if not file.is_file()]
@@ -185,12 +198,22 @@ def _token_loader(self, split):
 
 # %% ../nbs/11_prior_train.ipynb #d19401f5
 @patch
+def token_views(self:TokenDataModule) -> dict: # 'train' and 'val' → list of Tokens, one for each view
+    "All codes, read from where they lie. Raises `AvatarError`"
+    hp, parts = self.hparams, self.parts()
+    if not hp.tokens: return {k: [load_tokens(f, self.hash) for f in self.token_files(k)] for k in parts}
+    _, ids = classes_of(self.store(), hp.label)
+    labels = {k: None if ids is None else ids[ds.idx] for k,ds in parts.items()}
+    views = views_of(hp.tokens, self.table, self.opened)
+    return {k: [Tokens(self.table.codes[rows], labels[k], self.hash) for rows in of_k] for k,of_k in views.items()}
+
+@patch
 def setup(self:TokenDataModule,
     stage:str=None, # Lightning's; all stages are alike
 ):
     "Read the codes; raises `AvatarError` for a batch that is too large, or more ranks than held-out pictures"
     parts, hp, n = self.parts(), self.hparams, self.ranks[1]
-    self.sets = {split: TokenDataset([load_tokens(f, self.hash) for f in self.token_files(split)]) for split in parts}
+    self.sets = {split: TokenDataset(views) for split, views in self.token_views().items()}
     train, val = len(parts['train']), len(parts['val'])
     if train < hp.batch_size*n:
         raise AvatarError(f"batch_size is {hp.batch_size}, but only {train} pictures are left to train on; "

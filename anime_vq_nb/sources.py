@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['printable', 'Source', 'read_file', 'FolderSource', 'read_csv', 'read_table', 'no_path', 'by_path', 'TableSource',
            'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'parse_hf', 'load_hub', 'HubSource', 'DemoSource',
-           'open_source', 'holds_pictures', 'tally']
+           'open_source', 'holds_pictures', 'tally', 'StoreSource', 'open_pictures', 'picture_batches', 'bad_line']
 
 # %% ../nbs/22_sources.ipynb #a1e01d4e
 import hashlib, io, lzma, os, re, sys, tarfile, zipfile, zlib
@@ -15,10 +15,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 
+import numpy as np
 import pandas as pd
+from PIL import Image
 
-from .pictures import MAX_BYTES, Reject, SUFFIXES
-from .store import AvatarError, check_seed
+from .pictures import MAX_BYTES, Reject, SUFFIXES, read_picture
+from .store import AvatarError, AvatarStore, check_seed
 
 if sys.version_info >= (3, 14): from compression.zstd import ZstdError, ZstdFile
 else: from backports.zstd import ZstdError, ZstdFile
@@ -371,3 +373,69 @@ def tally(
     often = Counter(suffixes).most_common(8)
     rest = sum(suffixes.values()) - sum(n for _,n in often)
     return ', '.join([f'{n} {s}' for s,n in often] + [f'{rest} others']*(rest > 0))
+
+# %% ../nbs/22_sources.ipynb #37b1ff35
+class StoreSource(Source):
+    "Pictures of a prepared store, with their keys"
+    def __init__(self,
+        store:AvatarStore,
+    ):
+        super().__init__()
+        self.store, table = store, store.manifest
+        self.items, self.keys = dict(zip(table.path, table.sha256)), dict(zip(table.path, table.key))
+        self.known, self.place = store.columns.set_axis(table.path), {p: i for i,p in enumerate(table.path)}
+
+    def pixels(self, path): # read, not mapped: pages of a map would stay in memory, one picture after the other
+        images, one = self.store.images, self.store.images[self.place[path]]
+        at = images.offset + self.place[path]*one.nbytes
+        return np.fromfile(images.filename, one.dtype, one.size, offset=at).reshape(one.shape)
+
+    def load(self, path):
+        png = io.BytesIO()
+        Image.fromarray(self.pixels(path)).save(png, 'PNG', compress_level=1)
+        return png.getvalue()
+
+def open_pictures(
+    src:str, # a picture, a prepared store, or pictures from any source that prepare takes
+    size:int, # side of the pictures that a model takes
+    any_suffix:bool=False, # as for open_source; a single file is taken whatever it is called
+) -> Source:
+    "Pictures to work on. Raises `AvatarError`, also for a store of another size"
+    path = Path(src)
+    if (path/'info.json').is_file():
+        if (store := AvatarStore(path)).size == size: return StoreSource(store)
+        holds, takes = f'pictures of {store.size}×{store.size}', f'{size}×{size}; prepare them with --size {size}'
+        raise AvatarError(f'{src} holds {holds}, the model takes {takes}')
+    if not path.is_file() or holds_pictures(src): return open_source(src, size, any_suffix)
+    s = Source()
+    s.items, s.load = {path.name: _stamp(os.stat(path))}, lambda name: read_file(path)
+    return s
+
+# %% ../nbs/22_sources.ipynb #e6360092
+def _read(source, path, data, square): # (row, pixels)
+    if isinstance(source, StoreSource): return dict(path=path, key=source.keys[path]), source.pixels(path)
+    row, x = read_picture(partial(source.load, path) if data is None else data, path, **square)
+    if x is None: return dict(path=path, reason=row['reason'], detail=row['detail']), None
+    return dict(path=path, key=source.keys.get(path, row['key'])), x
+
+def picture_batches(
+    source:Source, # of open_pictures
+    square:dict, # size, fit, background and mislabelled, as for read_picture; a store's pictures stay as they are
+    batch_size:int=32, # files at a time
+    skip:int=0, # files at the beginning that are left out
+): # yields (rows, x): path and key, or path, reason and detail; x is uint8 (b, size, size, 3) of those that are good
+    "Pictures in batches, in the order of `items`"
+    rows, xs, left, empty = [], [], [*source.items][skip:], np.zeros((0, 1, 1, 3), np.uint8)
+    for path, data in source.read({*left}):
+        row, x = _read(source, path, data, square)
+        rows.append(row)
+        if x is not None: xs.append(x)
+        if len(rows) == batch_size or path == left[-1]:
+            yield rows, np.stack(xs) if xs else empty
+            rows, xs = [], []
+
+def bad_line(
+    row:dict, # path, reason, detail
+) -> str:
+    "What is wrong with one file, as a line"
+    return f"  {row['path']}: {row['reason']}: {row['detail']}"
