@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 from . import __version__
 from .commands import cli
 from .data import STYLES, demo_avatar, demo_style, normalize, to_uint8
-from .decoder import VQVAE
+from .decoder import VQVAE, evaluating
 from .dream import load_prior
 from .eval import grid_side, load_model
 from .pictures import read_picture
@@ -299,16 +299,18 @@ def credits_line(
     return f"Avatars are drawn by DiceBear; styles: {', '.join(words)}." if words else ''
 
 # %% ../nbs/13_export.ipynb #96f4c817
-@torch.no_grad()
+@evaluating
 def palette_patches(
-    model:VQVAE, # in eval mode
+    model:VQVAE, # on any device
     around:int=2, # codes on each side of the one that is seen, the same as it
-) -> Tensor: # uint8 (K, 3, patch, patch)
+    codes:list=None, # integers; None: every code
+) -> Tensor: # uint8 (K, 3, patch, patch), on the CPU
     "What each code draws among its like"
     patch, wide = model.size//grid_side(model), 2*around + 1
     seen = slice(around*patch, (around + 1)*patch)
-    parts = torch.arange(model.quantizer.n_codes).split(256)
-    return torch.cat([to_uint8(model.decode(p[:,None,None].expand(-1, wide, wide))[:,:,seen,seen]) for p in parts])
+    parts = torch.as_tensor(range(model.quantizer.n_codes) if codes is None else codes).split(64)
+    def draw(p): return to_uint8(model.decode(p[:,None,None].expand(-1, wide, wide))[:,:,seen,seen]).cpu()
+    return torch.cat([draw(p) for p in tqdm(parts, desc='drawing the codes', delay=2, leave=False)])
 
 def patch_sheet(
     patches:Tensor, # uint8 (K, 3, patch, patch)
