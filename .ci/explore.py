@@ -26,6 +26,11 @@ face, other = (demo_avatar(demo_style(s)[0], n, 64) for s,n in (('micah', 'Hana'
     sees="print(p.codes.tolist(), np.array_equal(p.picture, picture_of(model, p.codes)), sep='\\n')",
     python='codes = p.codes.copy()\ncodes[0] = 7\np.codes = codes',
     picture='p.picture = other',
+    busy="""import time
+took = []
+p.observe(took.append, 'codes')
+with p.lock: time.sleep(7)""", # for newer kernels hear the page while a cell runs
+    took='p.unobserve_all("codes")\nprint(len(took))',
     again='p',
     alone='q = paint(model, other)\nq',
     walk='way = walk(model, face, other)\nway',
@@ -174,6 +179,24 @@ def check_two(nb: Notebook, p: Painter):
     nb.shot('two views and another', 'again')
 
 
+def check_busy(nb: Notebook, p: Painter):
+    "While Python runs a cell, the hand paints on; afterwards Python decodes what came first and what came last"
+    nb.start('busy')
+    p.js('easel.choose(14)')
+    for row in range(4): p.drag((12 + row)*p.side, (12 + row)*p.side + 3)
+    wait('a word on the silent Python', lambda: 'not answered yet' in p.said(), 6)
+    nb.end('busy')
+    want = [14*(x < 4 and y > 11) or c for (y,x),c in zip(grid(p.side), p.codes())]
+    check(p.codes() == want == python_sees(nb), 'Python does not have what was painted while it was busy')
+    check(not p.said(), 'the page goes on waiting', p.said())
+    took = int(plain(nb.run('took')))
+    check(took <= 2, f'Python decoded {took} grids of those that were painted while it was busy')
+    print(f'  {took} grids decoded of 16 that were painted while Python was busy')
+
+
+def grid(side: int) -> list: return [(y, x) for y in range(side) for x in range(side)]
+
+
 def check_refused(p: Painter):
     "A message that makes no sense is one line on the page, and the next one is taken again"
     before = p.codes()
@@ -256,6 +279,7 @@ def main():
             check_paint(nb, painter)
             check_python(nb, painter)
             check_fill(nb, painter)
+            check_busy(nb, painter)
             check_two(nb, painter)
             check_refused(painter)
             check_others(nb)

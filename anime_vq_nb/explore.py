@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODULES', 'WAYS', 'as_face', 'face_of_tensor', 'given_codes', 'picture_of', 'Decided', 'Painter', 'check_filler',
-           'paint', 'mix_codes', 'code_vectors', 'between', 'Walk', 'walk', 'browsed', 'nearest_codes', 'Browse',
-           'browse']
+           'paint', 'mix_codes', 'between', 'Walk', 'walk', 'browsed', 'nearest_codes', 'Browse', 'browse']
 
 # %% ../nbs/14_explore.ipynb #e1400004
 import math, re
@@ -13,6 +12,7 @@ from functools import partial
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from threading import RLock
 from types import SimpleNamespace
 
 import anywidget
@@ -32,7 +32,7 @@ from .data import normalize, shuffled, to_uint8
 from .decoder import VQVAE, check_pictures, evaluating
 from .dream import class_id, counts_of
 from .eval import grid_side, held_out
-from .export import palette_patches, patch_sheet
+from .export import code_vectors, palette_patches, patch_sheet
 from .pictures import read_picture
 from .prior import MaskedPrior, Prior, check_tokenizer, halton_order
 from .quantizer_ema import nearest_code
@@ -44,7 +44,7 @@ from anime_vq_nb.widgets import (
     Still, as_codes, enlarged, in_a_row, mosaic_of, one_module, picture_box, png_of, static_text,
 )
 
-# %% ../nbs/14_explore.ipynb #e140000a
+# %% ../nbs/14_explore.ipynb #e140000b
 def as_face(
     x, # a path, a PIL image, pixels as uint8 (h, w, 3), or a tensor (3, size, size), uint8 or in [-1, 1]
     size:int, # side in pixels
@@ -76,7 +76,7 @@ def face_of_tensor(
         raise AvatarError(f"the picture goes from {low:.3g} to {high:.3g}; it is in [-1, 1], as normalize makes it")
     return x
 
-# %% ../nbs/14_explore.ipynb #e140000e
+# %% ../nbs/14_explore.ipynb #e140000f
 @evaluating
 def given_codes(
     model:VQVAE, # on any device
@@ -104,14 +104,15 @@ def picture_of(
     x[hole.repeat(patch, 0).repeat(patch, 1)] = 128
     return Image.fromarray(x)
 
-# %% ../nbs/14_explore.ipynb #e1400012
+# %% ../nbs/14_explore.ipynb #e1400013
 MODULES = 'tokens.mjs', 'mosaic.mjs', 'easel.mjs', 'notebook/paint.mjs' # each takes names from those before it
 
 class Decided(t.TraitType):
     "A trait whose owner says what it becomes; the same object once more is no change"
     def set(self, obj, value):
-        new = self._validate(obj, value)
-        if new is not obj._trait_values.get(self.name): super().set(obj, new)
+        with obj.lock:
+            new = self._validate(obj, value)
+            if new is not obj._trait_values.get(self.name): super().set(obj, new)
 
 class Painter(Still, anywidget.AnyWidget):
     "What `paint` gives: a face as codes, on the page and in Python. Raises `AvatarError`"
@@ -124,7 +125,8 @@ class Painter(Still, anywidget.AnyWidget):
 
     def __init__(self, model, x, prior=None, label=None): # as for paint
         check_filler(prior, model, label)
-        self.model, self.prior, self.label, self.filled, self.faces = model, prior, label, 0, {0: None}
+        self.lock, self.faces = RLock(), {0: None}
+        self.model, self.prior, self.label, self.filled = model, prior, label, 0
         self.side, self.k = grid_side(model), model.quantizer.n_codes
         codes, given = given_codes(model, x, prior is not None)
         sheet = png_of(patch_sheet(palette_patches(model)))
@@ -156,7 +158,7 @@ class Painter(Still, anywidget.AnyWidget):
 
     def __repr__(self): return f'Painter({self.side}×{self.side} codes out of {self.k})'
 
-# %% ../nbs/14_explore.ipynb #e1400014
+# %% ../nbs/14_explore.ipynb #e1400015
 @patch
 def decide(self:Painter,
     codes:np.ndarray, # of as_codes
@@ -177,7 +179,7 @@ def number(self:Painter,
     if given is None: return 0
     n = max(self.faces) + 1
     self.faces[n] = given
-    self.faces.pop(n - 100, None)
+    if n > 100: self.faces.pop(n - 100, None)
     return n
 
 @patch
@@ -191,11 +193,9 @@ def settle(self:Painter,
     now.told = True
     face = self.faces.get(now.given)
     if now.given != self._given.get('n'): self._given = dict(n=now.given, png=png_of(face) if face else b'')
-    self.set_trait('given', face)
-    self.tell(now.codes, now.picture, to, **said)
-    for name in ('codes', 'picture'):
-        new = getattr(now, name)
-        if self.now is now and getattr(self, name) is not new: setattr(self, name, new) # an observer may decide anew
+    for name,new in (('given', face), ('codes', now.codes), ('picture', now.picture)):
+        if self.now is now and getattr(self, name) is not new: self.set_trait(name, new) # an observer may decide anew
+    self.tell(self.now.codes, self.now.picture, to, **said)
 
 @patch
 def tell(self:Painter,
@@ -213,11 +213,11 @@ def tell(self:Painter,
 @patch
 def still(self:Painter) -> Image.Image:
     "The face as it is now: as given, as codes, as they paint it"
-    words, mosaic = f'{self.side}×{self.side} codes out of {self.k}', mosaic_of(self.codes, self.k, max(4, 272//self.side))
-    row = {words: mosaic, 'what they paint': self.picture}
+    mosaic = mosaic_of(self.codes, self.k, max(4, 272//self.side))
+    row = {f'{self.side}×{self.side} codes out of {self.k}': mosaic, 'what they paint': self.picture}
     return in_a_row(row if self.given is None else {'as given': self.given, **row}, 272)
 
-# %% ../nbs/14_explore.ipynb #e1400015
+# %% ../nbs/14_explore.ipynb #e1400016
 def check_filler(
     prior, # should be a masked prior of the model's codes, or None
     model:VQVAE,
@@ -240,7 +240,7 @@ def paint(
     "A face to paint on with codes. Raises `AvatarError` for what is no face of this model's, or a prior of another"
     return Painter(model, x, prior, label)
 
-# %% ../nbs/14_explore.ipynb #e140001d
+# %% ../nbs/14_explore.ipynb #e140001e
 @patch
 def hear(self:Painter,
     message, # should be a dict: do, codes, view, id
@@ -249,11 +249,12 @@ def hear(self:Painter,
     m = message if isinstance(message, dict) else {}
     view, id = m.get('view'), m.get('id')
     to = dict(view=view, id=id) if isinstance(view, str) and type(id) is int else None
-    try: self.obey(m.get('do'), m.get('codes'), m.get('given', self.now.given), to)
-    except AvatarError as e: self.tell(self.codes, self.picture, to, wrong=str(e))
-    except Exception as e:
-        self.tell(self.codes, self.picture, to, wrong=f"Python failed, its log says where: {type(e).__name__}")
-        raise
+    with self.lock:
+        try: self.obey(m.get('do'), m.get('codes'), m.get('given', self.now.given), to)
+        except AvatarError as e: self.tell(self.codes, self.picture, to, wrong=str(e))
+        except Exception as e:
+            self.tell(self.codes, self.picture, to, wrong=f"Python failed, its log says where: {type(e).__name__}")
+            raise
 
 @patch
 def obey(self:Painter,
@@ -273,7 +274,7 @@ def obey(self:Painter,
     self.settle(to, done=do == 'paint')
     if do == 'fill': self.fill(to=to)
 
-# %% ../nbs/14_explore.ipynb #e1400024
+# %% ../nbs/14_explore.ipynb #e1400025
 @patch
 def fill(self:Painter,
     steps:int=None, # None: one for every eight holes, 4 to 16
@@ -289,16 +290,17 @@ def fill(self:Painter,
     def look(net, args): # a step's codes are seen when the next one begins
         grid, step = args[0][0].cpu().numpy().reshape(hole.shape), next(asked)
         if step: self.tell(grid, picture_of(self.model, grid), to, done=False, step=f'step {step} of {steps}')
-    watch = self.prior.net.register_forward_pre_hook(look)
-    try:
-        x = self.prior.sample(1, steps=steps, labels=label, seed=self.filled if seed is None else seed, keep=~hole,
-                              known=np.where(hole, 0, self.codes)[None])
-    finally: watch.remove()
-    self.filled += 1
-    self.decide(as_codes(x, self.side, self.k))
-    self.settle(to, step=f'filled in {steps} steps')
+    with self.lock:
+        watch = self.prior.net.register_forward_pre_hook(look)
+        try:
+            x = self.prior.sample(1, steps=steps, labels=label, seed=self.filled if seed is None else seed, keep=~hole,
+                                  known=np.where(hole, 0, self.codes)[None])
+        finally: watch.remove()
+        self.filled += 1
+        self.decide(as_codes(x, self.side, self.k))
+        self.settle(to, step=f'filled in {steps} steps')
 
-# %% ../nbs/14_explore.ipynb #e140002b
+# %% ../nbs/14_explore.ipynb #e140002c
 def mix_codes(
     a:np.ndarray, # (s, s), integers
     b:np.ndarray, # the same shape
@@ -312,15 +314,7 @@ def mix_codes(
     mixed.flat[there] = b.flat[there]
     return mixed
 
-@torch.no_grad()
-def code_vectors(
-    model:VQVAE, # on any device
-) -> Tensor: # (K, c_latent)
-    "What the decoder gets for each code"
-    every = torch.arange(model.quantizer.n_codes, device=next(model.parameters()).device)
-    return model.quantizer.lookup(every[None,None])[0,:,0].T
-
-# %% ../nbs/14_explore.ipynb #e140002d
+# %% ../nbs/14_explore.ipynb #e140002e
 WAYS = {'code by code': 'codes', 'between vectors, nearest code': 'nearest', 'between vectors, as they are': 'vectors'}
 
 @evaluating
@@ -340,7 +334,7 @@ def between(
     codes = nearest_code(z[0].flatten(1).T.contiguous(), code_vectors(model)).view(a.shape).cpu().numpy()
     return codes, picture_of(model, codes)
 
-# %% ../nbs/14_explore.ipynb #e1400031
+# %% ../nbs/14_explore.ipynb #e1400032
 class Walk(Still, w.VBox):
     "What `walk` gives: a way from one face to another. Raises `AvatarError`"
     def __init__(self, model, a, b, steps=24): # as for walk
@@ -378,7 +372,7 @@ class Walk(Still, w.VBox):
             rows.insert(0, in_a_row(dict(zip(names, small)), 80))
         return stacked([BytesIO(png_of(row)) for row in rows])
 
-# %% ../nbs/14_explore.ipynb #e1400032
+# %% ../nbs/14_explore.ipynb #e1400033
 def walk(
     model:VQVAE, # on any device
     a, # a picture: a path, a PIL image, uint8 (h, w, 3), a tensor (3, size, size); or codes (s, s)
@@ -388,7 +382,7 @@ def walk(
     "From one face to another, by a slider. Raises `AvatarError` for what is no face of this model's"
     return Walk(model, a, b, steps)
 
-# %% ../nbs/14_explore.ipynb #e1400037
+# %% ../nbs/14_explore.ipynb #e1400038
 def browsed(
     model:VQVAE,
     store, # an AvatarStore, its folder, or pictures (m, 3, size, size) in [-1, 1]: a tensor or a dataset
@@ -411,7 +405,7 @@ def nearest_codes(
     far[code] = torch.inf
     return far.argsort(stable=True)[:min(n, len(far) - 1)].tolist()
 
-# %% ../nbs/14_explore.ipynb #e1400039
+# %% ../nbs/14_explore.ipynb #e140003a
 class Browse(Still, w.VBox):
     "What `browse` gives: one code at a time. Raises `AvatarError`"
     code = t.Int(help='the code that is looked at')
@@ -426,7 +420,8 @@ class Browse(Still, w.VBox):
         self.menu = w.Dropdown(options=options, layout=dict(width='210px'))
         self.facts, self.patch, self.where = w.HTML(), picture_box('96px', '100%'), picture_box('96px', '100%')
         self.found = [picture_box('88px', '100%') for _ in range(8)]
-        self.near = [(picture_box('56px', '100%'), w.Button(layout=dict(width='56px'))) for _ in range(min(8, self.k - 1))]
+        self.near = [(picture_box('56px', '100%'), w.Button(layout=dict(width='56px')))
+                     for _ in range(min(8, self.k - 1))]
         for _,button in self.near: button.on_click(lambda b: setattr(self, 'code', int(b.description)))
         super().__init__(self.parts())
         self.observe(lambda change: self.draw(), 'code')
@@ -438,7 +433,7 @@ class Browse(Still, w.VBox):
         if 0 <= proposal.value < self.k: return proposal.value
         raise AvatarError(f"code is {proposal.value}; this model has {self.k}, 0 to {self.k - 1}")
 
-# %% ../nbs/14_explore.ipynb #e140003a
+# %% ../nbs/14_explore.ipynb #e140003b
 @patch
 def parts(self:Browse) -> list: # of widgets
     "What is seen, from the top"
@@ -482,7 +477,8 @@ def still(self:Browse) -> Image.Image:
     "The code as it is looked at now"
     seen = self.look()
     rows = [in_a_row({f'code {self.code}': seen.patch, 'where': seen.where}, 96)]
-    if seen.found: rows.append(in_a_row({' '*i or 'around places that chose it': p for i,p in enumerate(seen.found)}, 80))
+    found = {' '*i or 'around places that chose it': piece for i,piece in enumerate(seen.found)}
+    if found: rows.append(in_a_row(found, 80))
     rows.append(in_a_row({f'{n}': picture for n,picture in seen.near.items()}, 56))
     return stacked([BytesIO(png_of(row)) for row in rows])
 

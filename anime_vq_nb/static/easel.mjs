@@ -27,9 +27,9 @@ export class Easel {
     this.wirePalette()
   }
 
-  /** Take a picture of what each code draws, `columns` in a row, at an address that stays good */
-  async readSheet(url, columns) {
-    const image = await createImageBitmap(await (await fetch(url)).blob())
+  /** Take a picture of what each code draws, `columns` in a row */
+  async readSheet(blob, columns) {
+    const image = await createImageBitmap(blob), url = URL.createObjectURL(blob)
     const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height })
     const c = canvas.getContext('2d')
     c.drawImage(image, 0, 0)

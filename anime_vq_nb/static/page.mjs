@@ -347,7 +347,8 @@ function fillIn() {
 async function start() {
   fillIn()
   wire()
-  await easel.readSheet(new URL('codes.png', import.meta.url).href, page.patches.columns)
+  const sheet = await fetch(new URL('codes.png', import.meta.url))
+  await easel.readSheet(await sheet.blob(), page.patches.columns)
   if (!await openAddress()) {
     const wrong = $('message').textContent
     await takeFace(0)

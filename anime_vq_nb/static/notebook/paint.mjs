@@ -102,14 +102,11 @@ class View {
     removeEventListener('keydown', this.keys, true)
     this.model.off('change:_shown', this.heard)
     this.model.off('change:_given', this.gave)
-    URL.revokeObjectURL(this.sheet)
-    this.gone = true
+    if (this.easel.sheet) URL.revokeObjectURL(this.easel.sheet.url)
   }
 
   async open(about) {
-    this.sheet = URL.createObjectURL(new Blob([about.sheet], { type: 'image/png' }))
-    await this.easel.readSheet(this.sheet, about.columns)
-    if (this.gone) return
+    await this.easel.readSheet(new Blob([about.sheet], { type: 'image/png' }), about.columns)
     const shown = this.model.get('_shown')
     this.take(shown)
     this.easel.history.past = [] // there is nothing before the first
