@@ -55,7 +55,10 @@ class Painter:
 
     def codes(self) -> list:
         "What the mosaic shows, when nothing is left to be said"
-        self.browser.js(f'(async v => {{ do await v.turn; while (v.wanted !== v.sent || v.filling) }})({self.view})')
+        left = 't !== v.turn || v.wanted !== v.sent || v.filling'
+        rest = f'(async v => {{ let t; do {{ t = v.turn; await t }} while ({left}) }})({self.view})'
+        late = "new Promise((_, no) => setTimeout(() => no('Python does not answer'), 30000))"
+        self.browser.js(f'Promise.race([{rest}, {late}])')
         return self.js('easel.mosaic.codes.join().split(",").map(Number)')
 
     def drag(self, *places: int):
@@ -102,14 +105,14 @@ def check_paint(nb: Notebook, p: Painter):
     check(p.pixels() != pixels, 'the picture did not change')
     nb.shot('painted', 'paint')
     nb.browser.js(f"{p.part('.mosaic')}.focus()")
-    for key in 'ezb': nb.browser.key(key) # in JupyterLab, b makes a new cell
+    for key in 'ezba': nb.browser.key(key) # in JupyterLab, a and b make a new cell
+    check(nb.browser.js(f'{PANEL}.content.widgets.length') == cells, 'a key reached JupyterLab')
     check(p.codes() == before and python_sees(nb) == before, 'undo does not take back what one stroke painted')
     check(p.js('easel.mosaic.tool') == 'paint', 'a key does not choose its tool')
     nb.browser.js(f"{p.part('.mosaic')}.focus()")
     for key in ('ArrowDown', 'ArrowRight', ' '): nb.browser.key(key)
     at = [i for i in range(p.side**2) if p.codes()[i] != before[i]]
     check(at == [(p.side//2 + 1)*p.side + p.side//2 + 1], 'the keys paint elsewhere', at)
-    check(nb.browser.js(f'{PANEL}.content.widgets.length') == cells, 'a key reached JupyterLab')
     nb.browser.js('document.activeElement.blur()')
     nb.browser.key('e')
     check(p.js('easel.mosaic.tool') == 'paint', 'the widget took a key that was not meant for it')

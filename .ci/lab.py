@@ -29,6 +29,7 @@ CELLS = dict(
 NOISE = 'litlogger', 'GPU available', 'TPU available', 'Params', 'max_steps=', 'Warning', 'Seed set', '%|'
 PANEL = "[...jupyterapp.shell.widgets('main')].find(w => w.context?.path.endsWith('.ipynb'))" # of the notebook
 KERNEL = f"{PANEL}?.sessionContext.session?.kernel?.status == 'idle'"
+VIRTUAL = dict(Enter=13, Escape=27, ArrowLeft=37, ArrowUp=38, ArrowRight=39, ArrowDown=40)
 STATE = re.compile(r'training, step ([\d,]+) of')
 
 
@@ -118,7 +119,9 @@ class Browser:
 
     def key(self, name: str):
         "On the keyboard"
-        for kind in ('keyDown', 'keyUp'): self('Input.dispatchKeyEvent', type=kind, key=name, code=name)
+        how = dict(key=name, code=f'Key{name.upper()}' if len(name) == 1 else name)
+        how['windowsVirtualKeyCode'] = VIRTUAL.get(name) or ord(name.upper()) # by which JupyterLab knows its shortcuts
+        for kind in ('keyDown', 'keyUp'): self('Input.dispatchKeyEvent', type=kind, **how)
 
     def shot(self, file: Path):
         "A screenshot"
@@ -161,6 +164,7 @@ class Notebook:
 
     def queue(self, name: str):
         self.browser.js(f'{PANEL}.content.activeCellIndex = {self.cells.index(name)}')
+        self.cell(name, 'model.clearExecution()') # what an earlier run has left is no answer
         self.command('notebook:run-cell')
 
     def run(self, name: str, **kw) -> list:

@@ -343,7 +343,7 @@ class Walk(Still, w.VBox):
         self.k, ends = model.quantizer.n_codes, [picture_box('72px'), picture_box('72px')]
         for box,codes in zip(ends, (self.a, self.b)): box.value = png_of(picture_of(model, codes))
         self.at = w.IntSlider(0, 0, steps, readout=False, layout=dict(flex='1 1 0', width='auto'))
-        self.way = w.Dropdown(options=WAYS, layout=dict(width='250px'))
+        self.way = w.Dropdown(options=[*WAYS.items()], layout=dict(width='250px'))
         play = w.Play(max=steps, interval=200)
         w.jslink((play, 'value'), (self.at, 'value'))
         self.boxes = [picture_box(), picture_box()]
