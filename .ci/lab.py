@@ -29,6 +29,7 @@ CELLS = dict(
 NOISE = 'litlogger', 'GPU available', 'TPU available', 'Params', 'max_steps=', 'Warning', 'Seed set', '%|'
 PANEL = "[...jupyterapp.shell.widgets('main')].find(w => w.context?.path.endsWith('.ipynb'))" # of the notebook
 KERNEL = f"{PANEL}?.sessionContext.session?.kernel?.status == 'idle'"
+VIRTUAL = dict(Enter=13, Escape=27, ArrowLeft=37, ArrowUp=38, ArrowRight=39, ArrowDown=40)
 STATE = re.compile(r'training, step ([\d,]+) of')
 
 
@@ -74,6 +75,14 @@ def start_lab(stack: ExitStack, tmp: Path) -> str:
     return wait('JupyterLab', address)[0]
 
 
+def write_book(file: Path, cells: dict):
+    "A notebook of cells without outputs"
+    file.parent.mkdir()
+    kernel = dict(kernelspec=dict(name='python3', display_name='Python 3', language='python'))
+    book = v4.new_notebook(cells=[v4.new_code_cell(s) for s in cells.values()], metadata=kernel)
+    file.write_text(v4.writes(book), encoding='utf-8')
+
+
 class Browser:
     "A page of a headless Chromium, by the DevTools protocol"
     def __init__(self, stack: ExitStack, file: str, profile: Path, width=1200, height=1250, flags=()):
@@ -110,7 +119,9 @@ class Browser:
 
     def key(self, name: str):
         "On the keyboard"
-        for kind in ('keyDown', 'keyUp'): self('Input.dispatchKeyEvent', type=kind, key=name, code=name)
+        how = dict(key=name, code=f'Key{name.upper()}' if len(name) == 1 else name)
+        how['windowsVirtualKeyCode'] = VIRTUAL.get(name) or ord(name.upper()) # by which JupyterLab knows its shortcuts
+        for kind in ('keyDown', 'keyUp'): self('Input.dispatchKeyEvent', type=kind, **how)
 
     def shot(self, file: Path):
         "A screenshot"
@@ -118,14 +129,14 @@ class Browser:
 
 
 class Notebook:
-    "The notebook in JupyterLab; cells go by their names in CELLS"
-    def __init__(self, browser: Browser, url: str, shots: Path):
-        self.browser, self.shots, self.n = browser, shots, 0
+    "A notebook in JupyterLab; cells (name → source) go by their names"
+    def __init__(self, browser: Browser, url: str, shots: Path, cells: dict):
+        self.browser, self.shots, self.cells, self.n = browser, shots, [*cells], 0
         self.open(url)
 
     def open(self, url: str):
         self.browser('Page.navigate', url=url)
-        ready = f'window.jupyterapp && {PANEL}?.content.widgets.length == {len(CELLS)} && {KERNEL}'
+        ready = f'window.jupyterapp && {PANEL}?.content.widgets.length == {len(self.cells)} && {KERNEL}'
         wait('the notebook in JupyterLab', lambda: self.browser.js(ready))
         self.browser.js(f'jupyterapp.shell.activateById({PANEL}.id)')
         config = "document.getElementById('jupyter-config-data').innerText"
@@ -133,7 +144,7 @@ class Notebook:
 
     def cell(self, name: str, what: str):
         "A property of a cell, in JavaScript"
-        return self.browser.js(f'{PANEL}.content.widgets[{[*CELLS].index(name)}].{what}')
+        return self.browser.js(f'{PANEL}.content.widgets[{self.cells.index(name)}].{what}')
 
     def command(self, name: str): self.browser.js(f"void jupyterapp.commands.execute('{name}')")
 
@@ -152,7 +163,8 @@ class Notebook:
         return outputs
 
     def queue(self, name: str):
-        self.browser.js(f'{PANEL}.content.activeCellIndex = {[*CELLS].index(name)}')
+        self.browser.js(f'{PANEL}.content.activeCellIndex = {self.cells.index(name)}')
+        self.cell(name, 'model.clearExecution()') # what an earlier run has left is no answer
         self.command('notebook:run-cell')
 
     def run(self, name: str, **kw) -> list:
@@ -171,7 +183,7 @@ class Notebook:
 
     def all(self, name: str, what: str) -> str:
         "Elements of a cell's output, in JavaScript"
-        return f"[...{PANEL}.content.widgets[{[*CELLS].index(name)}].outputArea.node.querySelectorAll('{what}')]"
+        return f"[...{PANEL}.content.widgets[{self.cells.index(name)}].outputArea.node.querySelectorAll('{what}')]"
 
     def shot(self, title: str, name: str):
         "A screenshot with a cell at its top"
@@ -296,14 +308,11 @@ def main():
     with ExitStack() as stack:
         tmp = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         file, runs = tmp/'work/lab.ipynb', tmp/'work/runs'
-        file.parent.mkdir()
-        kernel = dict(kernelspec=dict(name='python3', display_name='Python 3', language='python'))
-        book = v4.new_notebook(cells=[v4.new_code_cell(s) for s in CELLS.values()], metadata=kernel)
-        file.write_text(v4.writes(book), encoding='utf-8')
+        write_book(file, CELLS)
         url = f'{start_lab(stack, tmp)}lab/tree/{file.name}'
         browser = Browser(stack, args.chromium, tmp/'chromium')
         try:
-            nb = Notebook(browser, url, args.shots)
+            nb = Notebook(browser, url, args.shots, CELLS)
             train_and_stop(nb, runs/'demo/0')
             go_on(nb, runs/'demo/0')
             interrupt(nb, runs/'short/0')

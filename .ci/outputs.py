@@ -48,6 +48,7 @@ def run_one(path: Path, also: set):
         for o in cell.outputs:
             if 'image/png' in (data := o.get('data', {})):
                 data.pop('image/jpeg', None) # a PIL image comes as both
+                data.pop('application/vnd.jupyter.widget-view+json', None) # a page has no kernel; it has the picture
                 data['image/png'] = palette(''.join(data['image/png']))
             if bad := PRIVATE.search(text(o)):
                 sys.exit(f'{path.name}, cell {i}: {bad.group()!r} must not stand in a saved output\n{cell.source}')

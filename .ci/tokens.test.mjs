@@ -25,6 +25,13 @@ test('the mean colour of each patch', () => {
   assert.deepEqual(T.meanColours([...rgba, ...rgba], 4, 2, 2, 2), [[20, 20, 20], [128, 128, 128]])
 })
 
+test('a patch in a sheet: its corners, and the last of a row that is not full', () => {
+  const at = (code, columns, k) => T.inSheet('u', code, columns, k).backgroundPosition
+  assert.deepEqual(T.inSheet('u', 0, 32, 256), { backgroundImage: 'url(u)', backgroundSize: '3200% 800%', backgroundPosition: '0% 0%' })
+  assert.deepEqual([at(31, 32, 256), at(224, 32, 256), at(255, 32, 256)], ['100% 0%', '0% 100%', '100% 100%'])
+  assert.deepEqual([at(6, 3, 7), at(4, 3, 7), at(2, 1, 3), at(2, 3, 3)], ['0% 100%', '50% 50%', '0 100%', '100% 0'])
+})
+
 test('bits: 256 codes of eight bits are 256 bytes', () => {
   assert.equal(T.countBits(256, 256), 2048)
   assert.equal(T.countBits(256, 1024), 2560)
@@ -89,6 +96,35 @@ test('painting changes the places, and not the grid that it was given', () => {
 test('the palette begins with the most used code, and has every code', () => {
   assert.deepEqual(T.palette(grid(3, 1, 3, 4), 4), [[3, 2], [1, 1], [0, 0], [2, 0]])
   assert.deepEqual(T.withoutHoles(grid(3, 1, 3, 4), 4), grid(3, 1, 3, 3))
+})
+
+test('of many things that come while one is done, the last is done next, and only that', async () => {
+  const done = [], ends = []
+  const f = T.latest(async thing => {
+    await new Promise(end => ends.push(end))
+    done.push(thing)
+  })
+  const next = () => new Promise(setImmediate)
+  const all = Promise.all([1, 2, 3].map(f))
+  ends.shift()()
+  await next()
+  f(4)
+  f(5)
+  ends.shift()()
+  await next()
+  ends.shift()()
+  await all
+  assert.deepEqual(done, [1, 3, 5])
+  const again = f(6)
+  ends.shift()()
+  await again
+  assert.equal(done.at(-1), 6)
+})
+
+test('what fails is told to all who wait, and does not stop the next', async () => {
+  const f = T.latest(async thing => { if (thing === 'bad') throw Error('no') })
+  await assert.rejects(Promise.all([f('bad'), f('bad')]), /no/)
+  await f('good')
 })
 
 test('a mixture begins as one face and ends as the other', () => {

@@ -293,14 +293,17 @@ def code_patches(
     code:int, # whose patches
     n:int=12, # patches
     window:int=None, # side of a patch in pixels; None: four places of the grid
+    codes=None, # (len(ds), s, s), of these pictures, where they are there already
 ) -> Tensor: # (up to n, 3, window, window), of pictures in an order drawn by a seed, one of each
     "Pieces of real pictures, around where a code is picked"
     cell, dev, out = model.size//grid_side(model), next(model.parameters()).device, []
     window = min(window or 4*cell, model.size)
     for i in shuffled(len(ds)):
         if len(out) == n: break
+        if codes is not None and not (codes[i] == code).any(): continue
         x = ds[i]
-        at = (model.encode(x[None].to(dev))[0] == code).nonzero()[:1] # the first place, if there is one
+        grid = model.encode(x[None].to(dev))[0] if codes is None else torch.as_tensor(codes[i])
+        at = (grid == code).nonzero()[:1] # the first place, if there is one
         for top,left in (at*cell + cell//2 - window//2).clamp(0, model.size - window).tolist():
             out.append(x[:,top:top + window,left:left + window])
     return torch.stack(out) if out else torch.empty(0, 3, window, window)

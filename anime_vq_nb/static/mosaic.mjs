@@ -75,7 +75,7 @@ export class Mosaic {
 
   key(e) {
     const step = ARROWS[e.key]
-    if (e.ctrlKey || e.metaKey || e.altKey || !step && e.key !== ' ' && e.key !== 'Enter') return
+    if (e.ctrlKey || e.metaKey || e.altKey || e.shiftKey || !step && e.key !== ' ' && e.key !== 'Enter') return
     e.preventDefault()
     const at = this.place ?? (this.side >> 1) * (this.side + 1)
     if (step) {

@@ -1,22 +1,24 @@
 // The page: hands, files and the address on one side, codes and networks on the other
-import { Mosaic } from './mosaic.mjs'
+import { Easel } from './easel.mjs'
 import { Networks } from './networks.mjs'
 import * as T from './tokens.mjs'
 
 const $ = id => document.getElementById(id)
 const page = await (await fetch(new URL('page.json', import.meta.url))).json()
 const { size, side, k } = page, net = new Networks(page), order = T.haltonOrder(side)
-const empty = new Int32Array(side * side).fill(k)
-const history = new T.History(empty)
 const originals = new WeakMap() // state → [the picture that it began with, its number among the faces]
-const now = { given: null, index: -1, other: null, from: null, busy: false, painted: null, counts: [] }
+const now = { given: null, index: -1, other: null, from: null, busy: false, painted: null }
 
-const mosaic = new Mosaic($('mosaic'), { side, k, on: {
+const parts = ['mosaic', 'palette', 'info', 'undo', 'redo', 'brush', 'mean'].map(id => [id, $(id)])
+const easel = new Easel({ ...Object.fromEntries(parts),
+  tools: [...document.querySelectorAll('[name=tool]')], pictures: [$('original'), $('picture')],
+}, { side, k, on: {
   change: codes => show(codes),
   done: codes => commit(codes),
-  pick: code => choose(code, true),
-  hover: (place, e) => { hover(place, e) },
+  settle: codes => settled(codes),
+  hover: (code, e) => tip(code, e),
 } })
+const { mosaic, history } = easel, empty = history.state
 
 // -- what is said ----------------------------------------------------------------------------------------------------
 
@@ -48,10 +50,8 @@ async function work(what, f) {
 }
 
 function buttons() {
-  mosaic.locked = now.busy
+  easel.lock(now.busy)
   const holes = history.state.includes(k)
-  $('undo').disabled = now.busy || !history.past.length
-  $('redo').disabled = now.busy || !history.future.length
   $('fill').disabled = now.busy || !holes
   $('mix').disabled = now.busy || !now.other
   for (const b of $('dream').querySelectorAll('button, select')) b.disabled = now.busy
@@ -59,21 +59,12 @@ function buttons() {
 
 // -- codes and pictures ----------------------------------------------------------------------------------------------
 
-let waiting = null, decoding = null
+const decode = T.latest(drawPicture)
 
 /** Show codes at once, and their picture as soon as it is decoded; of many that come, the last one counts */
 function show(codes) {
   mosaic.set(codes)
-  waiting = codes
-  return decoding ??= (async () => {
-    try {
-      while (waiting) {
-        const codes = waiting
-        waiting = null
-        await drawPicture(codes)
-      }
-    } finally { decoding = null }
-  })()
+  return decode(codes)
 }
 
 async function drawPicture(codes) {
@@ -115,7 +106,7 @@ async function settled(codes) {
   $('wrong').textContent = ''
   const text = $('text')
   if (document.activeElement !== text) Object.assign(text, { value: T.toText(codes, side, k), scrollTop: 0, scrollLeft: 0 })
-  count(codes)
+  easel.count(codes)
   buttons()
   await painted
   await weigh()
@@ -124,10 +115,7 @@ async function settled(codes) {
 /** Another face altogether: its codes, and the picture that they were made of, if there is one */
 async function begin(codes, given = null, index = -1) {
   showGiven(given, index)
-  sortPalette(codes)
-  if (codes !== empty && !T.palette(codes, k).some(([code, n]) => n && code === mosaic.code)) {
-    choose(T.palette(codes, k)[Math.min(1, k - 1)][0])
-  }
+  easel.sortPalette(codes)
   await commit(codes)
 }
 
@@ -224,96 +212,19 @@ const dream = (options = {}) => work('fetching the prior …', async () => {
 const fillNow = (options = {}) =>
   work('fetching the prior …', async () => commit(await fillHoles(history.state, options)))
 
-// -- the palette -----------------------------------------------------------------------------------------------------
-
-const ofPatch = code => { // where a code's patch is in codes.png
-  const { columns } = page.patches, rows = Math.ceil(k / columns), at = (i, n) => n > 1 ? `${100 * i / (n - 1)}%` : '0'
-  return {
-    backgroundImage: `url(${new URL('codes.png', import.meta.url).href})`,
-    backgroundSize: `${100 * columns}% ${100 * rows}%`,
-    backgroundPosition: `${at(code % columns, columns)} ${at(Math.floor(code / columns), rows)}`,
-  }
-}
-
-function sortPalette(codes) {
-  const shown = T.palette(codes, k).slice(0, 2048)
-  $('palette').replaceChildren(...shown.map(([code]) => {
-    const b = document.createElement('div'), patch = document.createElement('i')
-    Object.assign(patch.style, ofPatch(code), { borderColor: `rgb(${T.colourOf(code)})` })
-    Object.assign(b, { className: 'code', textContent: '', id: `code-${code}` })
-    b.dataset.code = code
-    b.setAttribute('role', 'option')
-    b.append(patch, String(code))
-    return b
-  }))
-  $('palette').scrollTop = 0
-  mark()
-}
-
-function count(codes) {
-  now.counts = new Array(k).fill(0)
-  for (const c of codes) if (c < k) now.counts[c]++
-  for (const b of $('palette').children) {
-    const n = now.counts[b.dataset.code]
-    b.classList.toggle('none', !n)
-    b.title = `code ${b.dataset.code}, used ${n} ${n === 1 ? 'time' : 'times'}`
-  }
-}
-
-function mark() {
-  for (const b of $('palette').children) b.setAttribute('aria-selected', +b.dataset.code === mosaic.code)
-  $('palette').setAttribute('aria-activedescendant', `code-${mosaic.code}`)
-}
-
-function choose(code, picked = false) {
-  mosaic.code = code
-  if (picked && mosaic.tool !== 'paint') tool('paint')
-  mark()
-  if (picked) $(`code-${code}`)?.scrollIntoView({ block: 'nearest' })
-  if (picked) $('info').textContent = `code ${code} is chosen`
-}
-
-function tool(name) {
-  mosaic.tool = name
-  document.querySelector(`[name=tool][value=${name}]`).checked = true
-  mosaic.draw()
-}
-
 // -- what is under the hand ------------------------------------------------------------------------------------------
 
-function hover(place, e) {
-  const code = place === null ? k : mosaic.codes[place], tip = $('tip')
-  outline(place)
-  if (place === null) $('info').innerHTML = '&nbsp;'
-  else {
-    const where = `row ${Math.floor(place / side)}, column ${place % side}: `
-    $('info').textContent = where + (code === k ? 'a hole' : `code ${code}, used ${now.counts[code]}×`)
-  }
-  tip.hidden = code === k || e?.pointerType !== 'mouse'
-  if (tip.hidden) return
-  Object.assign(tip.firstChild.style, ofPatch(code), { borderColor: `rgb(${T.colourOf(code)})` })
-  tip.lastChild.textContent = `code ${code}\npaints this\nused ${now.counts[code]}×`
-  const [w, h] = [tip.offsetWidth, tip.offsetHeight]
-  tip.style.left = `${Math.min(e.clientX + 18, innerWidth - w - 8)}px`
-  tip.style.top = `${e.clientY + 18 + h > innerHeight ? e.clientY - h - 18 : e.clientY + 18}px`
+/** What a code draws, beside the mouse */
+function tip(code, e) {
+  const host = $('tip')
+  host.hidden = code === k || e?.pointerType !== 'mouse'
+  if (host.hidden) return
+  easel.showPatch(host.firstChild, code)
+  host.lastChild.textContent = `code ${code}\npaints this\nused ${easel.counts[code]}×`
+  const [w, h] = [host.offsetWidth, host.offsetHeight]
+  host.style.left = `${Math.min(e.clientX + 18, innerWidth - w - 8)}px`
+  host.style.top = `${e.clientY + 18 + h > innerHeight ? e.clientY - h - 18 : e.clientY + 18}px`
 }
-
-/** The place under the hand, in the pictures too */
-function outline(place) {
-  for (const [canvas, ring] of rings) {
-    ring.hidden = place === null || !canvas.offsetParent
-    if (ring.hidden) continue
-    const cell = canvas.offsetWidth / side, [row, column] = [Math.floor(place / side), place % side]
-    const [left, top, width, height] = [column * cell, row * cell, cell, cell].map(v => `${v}px`)
-    Object.assign(ring.style, { left, top, width, height })
-  }
-}
-
-const rings = ['original', 'picture'].map(id => {
-  const ring = Object.assign(document.createElement('div'), { className: 'ring', hidden: true })
-  $(id).after(ring)
-  return [$(id), ring]
-})
 
 // -- mixing ----------------------------------------------------------------------------------------------------------
 
@@ -374,30 +285,11 @@ function wire() {
   addEventListener('hashchange', () => openAddress())
   $('dream').onsubmit = e => { e.preventDefault(); dream() }
   $('fill').onclick = () => fillNow()
-  $('undo').onclick = () => settled(history.undo())
-  $('redo').onclick = () => settled(history.redo())
-  $('brush').oninput = e => { mosaic.width = +e.target.value }
-  $('mean').onchange = e => { mosaic.means = e.target.checked ? now.means : null; mosaic.draw() }
-  for (const r of document.querySelectorAll('[name=tool]')) r.onchange = () => tool(r.value)
   $('mix').oninput = () => show(mixed())
   $('mix').onchange = () => commit(mixed())
-  wirePalette()
   wireText()
-  document.addEventListener('keydown', shortcut)
-}
-
-function wirePalette() {
-  const host = $('palette'), code = e => e.target.closest('.code')?.dataset.code
-  host.onclick = e => { if (code(e) !== undefined) { choose(+code(e)); if (mosaic.tool !== 'paint') tool('paint') } }
-  host.onpointerover = e => { if (code(e) !== undefined && e.pointerType === 'mouse') mosaic.draw(+code(e)) }
-  host.onpointerleave = () => { mosaic.lit = undefined; mosaic.draw() }
-  host.onkeydown = e => {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key], all = [...host.children]
-    if (!step) return
-    e.preventDefault()
-    const to = all[all.findIndex(b => +b.dataset.code === mosaic.code) + step]
-    if (to) choose(+to.dataset.code, true)
-  }
+  const more = { f: () => $('fill').hidden || $('fill').click(), d: () => $('dream').hidden || dream() }
+  document.addEventListener('keydown', e => easel.shortcut(e, more))
 }
 
 function wireText() {
@@ -414,19 +306,6 @@ function wireText() {
   }
   $('copy').onclick = copy($('copy'), () => T.toText(history.state, side, k))
   $('share').onclick = copy($('share'), () => location.href)
-}
-
-function shortcut(e) {
-  if (e.target.matches('textarea, select, input:not([type=radio], [type=range], [type=checkbox])')) return
-  const control = e.ctrlKey || e.metaKey, key = e.key.toLowerCase()
-  if (e.altKey || control && !'zy'.includes(key)) return
-  const does = {
-    b: () => tool('paint'), p: () => tool('pick'), e: () => tool('erase'), z: () => $(e.shiftKey ? 'redo' : 'undo').click(),
-    y: () => $('redo').click(), f: () => $('fill').hidden || $('fill').click(), d: () => $('dream').hidden || dream(),
-  }[key]
-  if (!does) return
-  e.preventDefault()
-  does()
 }
 
 async function openAddress() {
@@ -465,19 +344,11 @@ function fillIn() {
   $('credits').textContent = page.credits
 }
 
-async function patches() {
-  const image = await createImageBitmap(await (await fetch(new URL('codes.png', import.meta.url))).blob())
-  const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height })
-  const c = canvas.getContext('2d')
-  c.drawImage(image, 0, 0)
-  const { data } = c.getImageData(0, 0, image.width, image.height)
-  now.means = T.meanColours(data, image.width, page.patches.side, page.patches.columns, k)
-}
-
 async function start() {
   fillIn()
   wire()
-  await patches()
+  const sheet = await fetch(new URL('codes.png', import.meta.url))
+  await easel.readSheet(await sheet.blob(), page.patches.columns)
   if (!await openAddress()) {
     const wrong = $('message').textContent
     await takeFace(0)
@@ -488,6 +359,7 @@ async function start() {
   if (history.state !== empty) await show(history.state) // once more, to know how long it takes
 }
 
-export const app = { page, net, mosaic, history, now, take, takeFace, dream, fill: fillNow, commit, tool, choose, start }
+export const app = { page, net, mosaic, history, now, take, takeFace, dream, fill: fillNow, commit, start,
+  tool: name => easel.tool(name), choose: code => easel.choose(code) }
 globalThis.app = app // for whoever looks behind the page, and for its test
 app.ready = start()

@@ -24,6 +24,15 @@ export function meanColours(rgba, width, patch, columns, k) {
   })
 }
 
+/** How the patch of a code is shown, as CSS, out of a picture of all of them, `columns` in a row */
+export function inSheet(url, code, columns, k) {
+  const rows = Math.ceil(k / columns), at = (i, n) => n > 1 ? `${100 * i / (n - 1)}%` : '0'
+  return {
+    backgroundImage: `url(${url})`, backgroundSize: `${100 * columns}% ${100 * rows}%`,
+    backgroundPosition: `${at(code % columns, columns)} ${at(Math.floor(code / columns), rows)}`,
+  }
+}
+
 // -- codes as text ---------------------------------------------------------------------------------------------------
 
 /** Bits that `n` codes out of `k` take when each is as likely as any other */
@@ -142,6 +151,23 @@ export class History {
   }
   undo() { if (this.past.length) { this.future.push(this.state); this.state = this.past.pop() } return this.state }
   redo() { if (this.future.length) { this.past.push(this.state); this.state = this.future.pop() } return this.state }
+}
+
+/** Does one thing at a time, and of those that come meanwhile only the last; gives a promise of the end of all */
+export function latest(work) {
+  let waiting = null, busy = null
+  return thing => {
+    waiting = { thing }
+    return busy ??= (async () => {
+      try {
+        while (waiting) {
+          const { thing } = waiting
+          waiting = null
+          await work(thing)
+        }
+      } finally { busy = null }
+    })()
+  }
 }
 
 // -- sampling, as nbs/10_prior.ipynb does it -------------------------------------------------------------------------
