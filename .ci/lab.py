@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import nbformat.v4 as v4
 from websocket import create_connection
 
-SMALL = 'n_demo=120, batch_size=4, kmeans_images=0'
+SMALL = 'n_demo=120, batch_size=4, kmeans_images=0, kmeans_at=0'
 RUN = f"fit('demo', name='{{}}', max_steps={{}}, {SMALL},\n    val_check_interval=50, pictures_every=50)"
 CELLS = dict(
     imports='from anime_vq_nb.train import fit\nfrom anime_vq_nb.watch import Run',

@@ -11,6 +11,7 @@ import math, re
 from functools import partial
 from io import BytesIO
 from itertools import count
+from numbers import Integral
 from pathlib import Path
 from threading import RLock
 from types import SimpleNamespace
@@ -240,7 +241,7 @@ def paint(
     "A face to paint on with codes. Raises `AvatarError` for what is no face of this model's, or a prior of another"
     return Painter(model, x, prior, label)
 
-# %% ../nbs/14_explore.ipynb #e140001e
+# %% ../nbs/14_explore.ipynb #e140001d
 @patch
 def hear(self:Painter,
     message, # should be a dict: do, codes, view, id
@@ -274,7 +275,7 @@ def obey(self:Painter,
     self.settle(to, done=do == 'paint')
     if do == 'fill': self.fill(to=to)
 
-# %% ../nbs/14_explore.ipynb #e1400025
+# %% ../nbs/14_explore.ipynb #e1400024
 @patch
 def fill(self:Painter,
     steps:int=None, # None: one for every eight holes, 4 to 16
@@ -282,25 +283,24 @@ def fill(self:Painter,
     to:dict=None, # view and id of the message that asked for it
 ):
     "Let the prior fill the holes. Raises `AvatarError` where there are none"
-    hole = self.codes == self.k
-    if not hole.any(): raise AvatarError(f"there are no holes to fill; with a prior, {self.k} among the codes is one")
-    steps = min(16, max(4, math.ceil(hole.sum()/8))) if steps is None else steps
-    label = None if self.label is None else class_id(self.prior, str(self.label))
-    asked = count()
-    def look(net, args): # a step's codes are seen when the next one begins
-        grid, step = args[0][0].cpu().numpy().reshape(hole.shape), next(asked)
-        if step: self.tell(grid, picture_of(self.model, grid), to, done=False, step=f'step {step} of {steps}')
     with self.lock:
+        hole = self.codes == self.k
+        if not hole.any(): raise AvatarError(f"there are no holes to fill; with a prior, {self.k} in the grid is one")
+        steps = min(16, max(4, math.ceil(hole.sum()/8))) if steps is None else steps
+        asked = count()
+        def look(net, args): # a step's codes are seen when the next one begins
+            grid, step = args[0][0].cpu().numpy().reshape(hole.shape), next(asked)
+            if step: self.tell(grid, picture_of(self.model, grid), to, done=False, step=f'step {step} of {steps}')
         watch = self.prior.net.register_forward_pre_hook(look)
-        try:
-            x = self.prior.sample(1, steps=steps, labels=label, seed=self.filled if seed is None else seed, keep=~hole,
-                                  known=np.where(hole, 0, self.codes)[None])
+        options = dict(labels=None if self.label is None else class_id(self.prior, str(self.label)),
+                       seed=self.filled if seed is None else seed)
+        try: x = self.prior.sample(1, steps, keep=~hole, known=np.where(hole, 0, self.codes)[None], **options)
         finally: watch.remove()
         self.filled += 1
         self.decide(as_codes(x, self.side, self.k))
         self.settle(to, step=f'filled in {steps} steps')
 
-# %% ../nbs/14_explore.ipynb #e140002c
+# %% ../nbs/14_explore.ipynb #e1400029
 def mix_codes(
     a:np.ndarray, # (s, s), integers
     b:np.ndarray, # the same shape
@@ -314,7 +314,7 @@ def mix_codes(
     mixed.flat[there] = b.flat[there]
     return mixed
 
-# %% ../nbs/14_explore.ipynb #e140002e
+# %% ../nbs/14_explore.ipynb #e140002b
 WAYS = {'code by code': 'codes', 'between vectors, nearest code': 'nearest', 'between vectors, as they are': 'vectors'}
 
 @evaluating
@@ -334,7 +334,7 @@ def between(
     codes = nearest_code(z[0].flatten(1).T.contiguous(), code_vectors(model)).view(a.shape).cpu().numpy()
     return codes, picture_of(model, codes)
 
-# %% ../nbs/14_explore.ipynb #e1400032
+# %% ../nbs/14_explore.ipynb #e140002f
 class Walk(Still, w.VBox):
     "What `walk` gives: a way from one face to another. Raises `AvatarError`"
     def __init__(self, model, a, b, steps=24): # as for walk
@@ -372,7 +372,7 @@ class Walk(Still, w.VBox):
             rows.insert(0, in_a_row(dict(zip(names, small)), 80))
         return stacked([BytesIO(png_of(row)) for row in rows])
 
-# %% ../nbs/14_explore.ipynb #e1400033
+# %% ../nbs/14_explore.ipynb #e1400030
 def walk(
     model:VQVAE, # on any device
     a, # a picture: a path, a PIL image, uint8 (h, w, 3), a tensor (3, size, size); or codes (s, s)
@@ -382,7 +382,7 @@ def walk(
     "From one face to another, by a slider. Raises `AvatarError` for what is no face of this model's"
     return Walk(model, a, b, steps)
 
-# %% ../nbs/14_explore.ipynb #e1400038
+# %% ../nbs/14_explore.ipynb #e1400035
 def browsed(
     model:VQVAE,
     store, # an AvatarStore, its folder, or pictures (m, 3, size, size) in [-1, 1]: a tensor or a dataset
@@ -405,10 +405,10 @@ def nearest_codes(
     far[code] = torch.inf
     return far.argsort(stable=True)[:min(n, len(far) - 1)].tolist()
 
-# %% ../nbs/14_explore.ipynb #e140003a
+# %% ../nbs/14_explore.ipynb #e1400037
 class Browse(Still, w.VBox):
     "What `browse` gives: one code at a time. Raises `AvatarError`"
-    code = t.Int(help='the code that is looked at')
+    code = t.TraitType(0, help='the code that is looked at')
 
     def __init__(self, model, store, n=256): # as for browse
         self.model, self.k, self.pictures = model, model.quantizer.n_codes, browsed(model, store, n)
@@ -424,16 +424,17 @@ class Browse(Still, w.VBox):
                      for _ in range(min(8, self.k - 1))]
         for _,button in self.near: button.on_click(lambda b: setattr(self, 'code', int(b.description)))
         super().__init__(self.parts())
-        self.observe(lambda change: self.draw(), 'code')
         t.link((self.menu, 'value'), (self, 'code'))
+        self.observe(lambda change: self.draw(), 'code')
         self.draw()
 
     @t.validate('code')
     def _may_be_code(self, proposal):
-        if 0 <= proposal.value < self.k: return proposal.value
-        raise AvatarError(f"code is {proposal.value}; this model has {self.k}, 0 to {self.k - 1}")
+        c = proposal.value
+        if isinstance(c, Integral) and 0 <= c < self.k: return int(c)
+        raise AvatarError(f"code is {c!r}; this model has {self.k}, 0 to {self.k - 1}")
 
-# %% ../nbs/14_explore.ipynb #e140003b
+# %% ../nbs/14_explore.ipynb #e1400038
 @patch
 def parts(self:Browse) -> list: # of widgets
     "What is seen, from the top"
