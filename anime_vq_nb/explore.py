@@ -130,7 +130,7 @@ class Painter(Still, anywidget.AnyWidget):
         self.model, self.prior, self.label, self.filled = model, prior, label, 0
         self.side, self.k = grid_side(model), model.quantizer.n_codes
         codes, given = given_codes(model, x, prior is not None)
-        sheet = png_of(patch_sheet(palette_patches(model)))
+        sheet = png_of(patch_sheet(palette_patches(model, 1))) # one code around is enough, and takes a third of two
         super().__init__(_about=dict(side=self.side, k=self.k, fills=prior is not None, columns=32, sheet=sheet))
         self.decide(codes, self.number(given))
         self.settle()
