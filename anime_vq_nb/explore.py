@@ -130,7 +130,7 @@ class Painter(Still, anywidget.AnyWidget):
         self.model, self.prior, self.label, self.filled = model, prior, label, 0
         self.side, self.k = grid_side(model), model.quantizer.n_codes
         codes, given = given_codes(model, x, prior is not None)
-        sheet = png_of(patch_sheet(palette_patches(model)))
+        sheet = png_of(patch_sheet(palette_patches(model, 1))) # one code around is enough, and takes a third of two
         super().__init__(_about=dict(side=self.side, k=self.k, fills=prior is not None, columns=32, sheet=sheet))
         self.decide(codes, self.number(given))
         self.settle()
@@ -419,7 +419,7 @@ class Browse(Still, w.VBox):
         options = [(f'code {c}, used {self.uses[c]}×', c) for c in self.order]
         self.menu = w.Dropdown(options=options, layout=dict(width='210px'))
         self.facts, self.patch, self.where = w.HTML(), picture_box('96px', '100%'), picture_box('96px', '100%')
-        self.found = [picture_box('88px', '100%') for _ in range(8)]
+        self.found = [picture_box('72px', '100%') for _ in range(8)]
         self.near = [(picture_box('56px', '100%'), w.Button(layout=dict(width='56px')))
                      for _ in range(min(8, self.k - 1))]
         for _,button in self.near: button.on_click(lambda b: setattr(self, 'code', int(b.description)))

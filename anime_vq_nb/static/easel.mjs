@@ -13,7 +13,8 @@ export class Easel {
     Object.assign(this, { parts, side, k, on, name: `easel-${++easels}`, counts: [], sheet: null })
     this.history = new History(new Int32Array(side * side).fill(k))
     this.mosaic = new Mosaic(parts.mosaic, { side, k, on: {
-      change: on.change, done: on.done, pick: code => this.choose(code, true), hover: (place, e) => this.hover(place, e) } })
+      change: on.change, done: on.done, pick: code => this.choose(code, true),
+      hover: (place, e) => this.hover(place, e) } })
     parts.undo.onclick = () => on.settle(this.history.undo())
     parts.redo.onclick = () => on.settle(this.history.redo())
     parts.brush.oninput = e => { this.mosaic.width = +e.target.value }

@@ -27,7 +27,8 @@ const LOOKS = `
     <label><input type="radio" value="pick" data-key="p"><span>Pick <kbd>P</kbd></span></label>
     <label class="eraser"><input type="radio" value="erase" data-key="e"><span>Erase <kbd>E</kbd></span></label>
   </div>
-  <label class="brush">Brush <input type="range" class="width" min="1" max="4" value="1" aria-label="Width of the brush"></label>
+  <label class="brush">Brush
+    <input type="range" class="width" min="1" max="4" value="1" aria-label="Width of the brush"></label>
   <div class="group">
     <button type="button" class="undo" disabled>Undo <kbd>Z</kbd></button>
     <button type="button" class="redo" disabled>Redo <kbd>Y</kbd></button>
@@ -55,10 +56,11 @@ class View {
     const about = model.get('_about')
     for (const t of tools) t.name = `tool-${this.me}` // each view's own
     if (!about.fills) for (const e of [part('eraser'), part('fill'), tools.pop()]) e.remove()
-    this.part = Object.fromEntries(['picture', 'given', 'was', 'speed', 'fill', 'said', 'hint', 'seen'].map(n => [n, part(n)]))
+    const parts = (...names) => Object.fromEntries(names.map(n => [n, part(n)]))
+    this.part = parts('picture', 'given', 'was', 'speed', 'fill', 'said', 'hint', 'seen')
     this.easel = new Easel({
-      ...Object.fromEntries(['mosaic', 'palette', 'info', 'undo', 'redo', 'mean'].map(n => [n, part(n)])),
-      brush: part('width'), tools, pictures: [part('picture'), part('given')],
+      ...parts('mosaic', 'palette', 'info', 'undo', 'redo', 'mean'), brush: part('width'), tools,
+      pictures: [part('picture'), part('given')],
     }, { side: about.side, k: about.k, on: {
       change: codes => this.show(codes),
       done: codes => this.settle(this.push(codes)),
@@ -162,11 +164,12 @@ class View {
       const start = performance.now(), timer = setTimeout(() => this.say(SILENT), WAIT)
       this.answered = step => {
         clearTimeout(timer)
+        this.answered = null
         this.part.speed.textContent = step || `painted in ${Math.round(performance.now() - start)} ms`
         done()
       }
       this.model.send({ given: this.face, ...message, view: this.me, id: ++this.asked })
-    }))
+    })).catch(e => this.say(e.message)) // of a kernel that is gone
   }
 
   // -- what Python says
@@ -177,7 +180,7 @@ class View {
     if (shown.step) this.part.speed.textContent = shown.step
     if (mine || !shown.view) this.say(shown.wrong)
     if (!painting && this.wanted === this.sent) this.take(shown) // else this hand is ahead of Python
-    if (mine && shown.done) this.answered(shown.step)
+    if (mine && shown.done) this.answered?.(shown.step)
     await this.draw('picture', shown.png)
   }
 
@@ -187,7 +190,7 @@ class View {
     if (!done) return mosaic.set(grid)
     if (other) this.showGiven(given)
     const state = this.push(grid)
-    if (other || !view) this.easel.sortPalette(state) // nobody painted these here
+    if (other || !view && !this.answered) this.easel.sortPalette(state) // nobody painted these here
     mosaic.set(state)
     this.after(state)
   }
