@@ -304,9 +304,8 @@ def in_batches(*args, **kw):
 # %% ../nbs/09_tokens.ipynb #0de90da5
 def _draw(key, v, seed): return torch.rand(4, generator=torch.Generator().manual_seed(mix_seed(seed, 'views', v, key)))
 
-@evaluating
 def encode_views(
-    model:VQVAE, # the tokenizer, on any device
+    model:VQVAE, # the tokenizer, in eval mode, on any device
     x:Tensor, # (b, 3, size, size) in [-1, 1]
     keys:list, # of the pictures
     views:list, # how many of each picture; 0: the picture as it is
