@@ -1,12 +1,16 @@
-"""Train in a real JupyterLab, as a person does: `python .ci/lab.py [--shots FOLDER] [--chromium FILE]`
+"""Train in a real JupyterLab, as a person does: `python .ci/lab.py [--shots FOLDER] [--record FILE] [--chromium FILE]`
 
 Starts JupyterLab on a notebook of its own in a temporary folder, opens it in a headless Chromium, and there: trains
 the demo, presses *Stop and save* in mid-run, resumes, presses *Picture now*, looks back with the slider, interrupts
 the kernel, makes a mistake, restarts the kernel, opens the run again, and reloads the page. Some four minutes on two
 cores. Says what it saw, a line each; the first thing that is not so is the last line, with exit code 1.
 
+With `--book nbs/05_train.ipynb`, it runs all cells of that notebook instead, in a copy of the last commit: none fails,
+and every run that was begun is there and finished. That page takes some ten minutes on two cores without a GPU.
+
 Needs the package with its extra `dev` (JupyterLab brings the WebSocket client with it) and a Chromium (Debian's
-package `chromium`; Chrome will do). No network. FOLDER gets screenshots, to be looked at.
+package `chromium`; Chrome will do). No network. FOLDER gets screenshots, to be looked at; FILE gets what the view took
+of the run's time, as a record.
 """
 import argparse, base64, json, os, re, shutil, subprocess, sys, tempfile, time
 from contextlib import ExitStack
@@ -236,7 +240,7 @@ def look_back(nb: Notebook, name: str):
     wait('the slider to show other pictures', lambda: seen() != before, 20)
 
 
-def go_on(nb: Notebook, folder: Path):
+def go_on(nb: Notebook, folder: Path) -> dict:
     "A resumed run writes into the same folder, and draws when it is asked to; the next cell waits"
     nb.start('resume')
     nb.queue('plot')
@@ -260,6 +264,7 @@ def go_on(nb: Notebook, folder: Path):
     check(part < .01, f"the view took {part:.2%} of the run's time")
     check(stills(nb.end('plot')) == 1, 'run.plot() is not one picture')
     nb.shot('plot', 'plot')
+    return dict(steps=progress['step'], seconds=progress['seconds'], view_seconds=progress['looking'], part=part)
 
 
 def interrupt(nb: Notebook, folder: Path):
@@ -298,25 +303,58 @@ def restart(nb: Notebook, file: Path, url: str):
     nb.shot('reloaded', 'fit')
 
 
+def run_book(nb: Notebook, folder: Path):
+    "Run All, as someone without a GPU does"
+    began, code = time.monotonic(), [n for n in nb.cells if nb.cell(n, 'model.type') == 'code']
+    nb.command('notebook:run-all-cells')
+    def done(): return nb.browser.js(KERNEL) and all(nb.cell(n, 'model.executionCount') for n in code)
+    def ended(): return done() or any(failed(n) for n in code)
+    def failed(name): return any(o['output_type'] == 'error' for o in nb.cell(name, 'model.outputs.toJSON()'))
+    wait('all cells to end', ended, 3000)
+    for name in code: check(not failed(name), f'the cell {name} failed', nb.text(name))
+    runs = sorted(f.parent for f in folder.glob('runs/*/*/config.yaml'))
+    for run in runs: check((run/'record.json').is_file(), f'{run.relative_to(folder)} is not finished')
+    check(runs, 'no run is left')
+    print(f'  {len(code)} cells in {time.monotonic() - began:.0f} s; left:', *(r.relative_to(folder) for r in runs))
+    for i,name in enumerate(code[-12:]): nb.shot(f'cell {i}', name)
+
+
+def copy_of_commit(folder: Path):
+    "The last commit, without what is not in it"
+    folder.mkdir()
+    archive = subprocess.run(['git', 'archive', 'HEAD'], check=True, capture_output=True).stdout
+    subprocess.run(['tar', '-x', '-C', folder], check=True, input=archive)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--shots', type=Path, help='folder for screenshots')
+    p.add_argument('--record', type=Path, help='file for what the view took')
+    p.add_argument('--book', type=Path, help='notebook of the project to run instead')
     p.add_argument('--chromium', default=shutil.which('chromium') or shutil.which('google-chrome'), help='its program')
     args = p.parse_args()
     check(args.chromium, 'there is no Chromium; install one, or name it: --chromium FILE')
     if args.shots: args.shots.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         tmp = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        file, runs = tmp/'work/lab.ipynb', tmp/'work/runs'
-        write_book(file, CELLS)
-        url = f'{start_lab(stack, tmp)}lab/tree/{file.name}'
+        file, runs, cells = tmp/'work'/(args.book or 'lab.ipynb'), tmp/'work/runs', CELLS
+        if args.book:
+            copy_of_commit(tmp/'work')
+            cells = {c['id']: c for c in json.loads(file.read_text(encoding='utf-8'))['cells']}
+        else: write_book(file, cells)
+        url = f'{start_lab(stack, tmp)}lab/tree/{file.relative_to(tmp/"work")}'
         browser = Browser(stack, args.chromium, tmp/'chromium')
         try:
-            nb = Notebook(browser, url, args.shots, CELLS)
+            nb = Notebook(browser, url, args.shots, cells)
+            if args.book: return run_book(nb, file.parent)
             train_and_stop(nb, runs/'demo/0')
-            go_on(nb, runs/'demo/0')
+            view = go_on(nb, runs/'demo/0')
             interrupt(nb, runs/'short/0')
             restart(nb, file, url)
+            if args.record:
+                sys.path.append(str(Path(__file__).parents[1]/'benchmarks'))
+                from record import write_record # imports the package
+                write_record(args.record, run=RUN.format('demo', 400).replace('\n   ', ''), **view)
         except SystemExit:
             if args.shots: browser.shot(args.shots/'failed.png')
             raise
