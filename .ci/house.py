@@ -63,6 +63,8 @@ def notebook_faults(path: Path) -> list:
     if path.name not in (ROOT/'nbs'/'_quarto.yml').read_text(encoding='utf-8'): faults.append('is not in the sidebar')
     if path.name not in READ_ONLY: faults += colab_faults(path, cells)
     if room(path) is not None: faults += listed(path)
+    ids = [c['id'] for c in cells]
+    faults += [f'two cells have the id {i}' for i in sorted({i for i in ids if ids.count(i) > 1})]
     for c in cells:
         if c['cell_type'] != 'code': continue
         long = [line for line in source(c).splitlines() if len(line) > WIDTH]
