@@ -311,7 +311,7 @@ def run_book(nb: Notebook, folder: Path):
     def ended(): return done() or any(failed(n) for n in code)
     def failed(name): return any(o['output_type'] == 'error' for o in nb.cell(name, 'model.outputs.toJSON()'))
     wait('all cells to end', ended, 3000)
-    for name in code: check(not failed(name), f'the cell {name} failed', nb.text(name))
+    for name in code: check(not failed(name), f'the cell {name} failed', nb.cell(name, 'model.outputs.toJSON()')[-1])
     runs = sorted(f.parent for f in folder.glob('runs/*/*/config.yaml'))
     for run in runs: check((run/'record.json').is_file(), f'{run.relative_to(folder)} is not finished')
     check(runs, 'no run is left')
