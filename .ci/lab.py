@@ -307,11 +307,13 @@ def run_book(nb: Notebook, folder: Path):
     "Run All, as someone without a GPU does"
     began, code = time.monotonic(), [n for n in nb.cells if nb.cell(n, 'model.type') == 'code']
     nb.command('notebook:run-all-cells')
-    def done(): return nb.browser.js(KERNEL) and all(nb.cell(n, 'model.executionCount') for n in code)
-    def ended(): return done() or any(failed(n) for n in code)
-    def failed(name): return any(o['output_type'] == 'error' for o in nb.cell(name, 'model.outputs.toJSON()'))
-    wait('all cells to end', ended, 3000)
-    for name in code: check(not failed(name), f'the cell {name} failed', nb.cell(name, 'model.outputs.toJSON()')[-1])
+    of_cell = "Array.from({length: c.outputs.length}, (_, i) => c.outputs.get(i).type).includes('error')"
+    cells = f"{PANEL}.content.widgets.map(w => w.model).filter(c => c.type == 'code')"
+    failed = f'{cells}.findIndex(c => {of_cell})'
+    done = f'{KERNEL} && {cells}.every(c => c.executionCount)'
+    wait('all cells to end', lambda: time.sleep(2) or nb.browser.js(f'{failed} > -1 || {done}'), 3000)
+    if (i := nb.browser.js(failed)) > -1:
+        check(False, f'the cell {code[i]} failed', nb.cell(code[i], 'model.outputs.toJSON()')[-1])
     runs = sorted(f.parent for f in folder.glob('runs/*/*/config.yaml'))
     for run in runs: check((run/'record.json').is_file(), f'{run.relative_to(folder)} is not finished')
     check(runs, 'no run is left')
@@ -326,15 +328,21 @@ def copy_of_commit(folder: Path):
     subprocess.run(['tar', '-x', '-C', folder], check=True, input=archive)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def read_args(doc: str, **more):
+    "What every test with a browser is asked for, and `more`: name → keywords of add_argument"
+    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--shots', type=Path, help='folder for screenshots')
-    p.add_argument('--record', type=Path, help='file for what the view took')
-    p.add_argument('--book', type=Path, help='notebook of the project to run instead')
     p.add_argument('--chromium', default=shutil.which('chromium') or shutil.which('google-chrome'), help='its program')
+    for name, how in more.items(): p.add_argument(f'--{name}', **how)
     args = p.parse_args()
     check(args.chromium, 'there is no Chromium; install one, or name it: --chromium FILE')
     if args.shots: args.shots.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+def main():
+    args = read_args(__doc__, record=dict(type=Path, help='file for what the view took'),
+                     book=dict(type=Path, help='notebook of the project to run instead'))
     with ExitStack() as stack:
         tmp = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         file, runs, cells = tmp/'work'/(args.book or 'lab.ipynb'), tmp/'work/runs', CELLS

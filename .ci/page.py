@@ -9,7 +9,7 @@ line each; the first thing that is not so is the last line, with exit code 1.
 Needs the package with its extra `dev`, a Chromium (Debian's package `chromium`; Chrome will do), and onnxruntime-web
 (`npm pack onnxruntime-web@VERSION`; without --ort, it is fetched once). FOLDER gets screenshots, to be looked at.
 """
-import argparse, base64, json, re, shutil, statistics, sys, tempfile, time
+import base64, json, re, statistics, sys, tempfile, time
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +23,7 @@ from anime_vq_nb.decoder import VQVAE
 from anime_vq_nb.dream import load_prior
 from anime_vq_nb.export import export
 from anime_vq_nb.pictures import read_picture
-from lab import Browser, check, start, wait
+from lab import Browser, check, read_args, start, wait
 
 OFFLINE = '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'
 # a number that depends on seed, place, which and step, the same in Python
@@ -328,15 +328,9 @@ def say_speed(page: Page):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--ort', default='', help='onnxruntime-web: its package .tgz, or a folder; by default it is fetched')
-    p.add_argument('--shots', type=Path, help='folder for screenshots')
-    p.add_argument('--still', type=Path, help='also write a picture of the page there, a PNG')
-    p.add_argument('--page', type=Path, help='a page that was exported before from demo, with the masked prior')
-    p.add_argument('--chromium', default=shutil.which('chromium') or shutil.which('google-chrome'), help='its program')
-    args = p.parse_args()
-    check(args.chromium, 'there is no Chromium; install one, or name it: --chromium FILE')
-    if args.shots: args.shots.mkdir(parents=True, exist_ok=True)
+    ort = dict(default='', help='onnxruntime-web: its package .tgz, or a folder; by default it is fetched')
+    args = read_args(__doc__, ort=ort, still=dict(type=Path, help='also write a picture of the page there, a PNG'),
+                     page=dict(type=Path, help='a page that was exported before from demo, with the masked prior'))
     model, prior = VQVAE.from_pretrained('demo').eval(), load_prior('demo').eval()
     with ExitStack() as stack:
         tmp = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))

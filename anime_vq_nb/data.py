@@ -40,10 +40,11 @@ BACKGROUNDS = 'b6e3f4 c0aede d1d4f9 ffd5dc ffdfbf'.split() # DiceBear's own past
 
 @cache
 def _style(name):
-    dicebear, validator = import_module('dicebear'), import_module('dicebear.validator')
+    from dicebear import Style # takes seconds where jsonschema has all of its extras, as it has beside JupyterLab
+    from dicebear.validator import StyleValidator
     spec = json.loads((files('dicebear_styles')/f'{name}.json').read_text(encoding='utf-8'))
     # the package's own definitions are valid; to check one takes a second or two, longer than to draw fifty faces
-    with mock.patch.object(validator.StyleValidator, 'validate'): return dicebear.Style(spec), spec['meta']
+    with mock.patch.object(StyleValidator, 'validate'): return Style(spec), spec['meta']
 
 def demo_style(
     name:str, # one of STYLES, or any other style of the package dicebear-styles
@@ -54,12 +55,12 @@ def demo_style(
                        creator=m['creator']['name'], source=m['source']['url'])
 
 def demo_avatar(
-    style, # drawing style, from demo_style
+    style, # a dicebear.Style, from demo_style
     seed:str, # any text; the same text gives the same pixels
     size:int=256, # side in pixels
 ) -> Image.Image: # RGB
     "Draw one avatar"
-    from dicebear import Avatar # a second, which only those who draw need
+    from dicebear import Avatar # see _style
     svg = Avatar(style, dict(seed=seed, backgroundColor=BACKGROUNDS)).to_string()
     png = svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(png))).convert('RGB')

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['VGG16_SHA256', 'GAN_LOSSES', 'PSNR_MOST', 'reconstruction_loss', 'fetch_vgg16', 'read_vgg16', 'Frozen', 'unit',
-           'feature_distance', 'vgg16_features', 'lpips_net', 'PerceptualLoss', 'VQVAELoss', 'patch_layers',
-           'Discriminator', 'hinge_d', 'hinge_g', 'nonsat_d', 'nonsat_g', 'r1_penalty', 'LeCAM', 'diff_augment',
-           'gan_weight', 'adaptive_weight', 'gradient_energy', 'psnr']
+           'feature_distance', 'lpips_net', 'PerceptualLoss', 'VQVAELoss', 'patch_layers', 'Discriminator', 'hinge_d',
+           'hinge_g', 'nonsat_d', 'nonsat_g', 'r1_penalty', 'LeCAM', 'diff_augment', 'gan_weight', 'adaptive_weight',
+           'gradient_energy', 'psnr']
 
 # %% ../nbs/04_losses.ipynb #6d6eb8bf
 import hashlib, math
@@ -102,7 +102,7 @@ def feature_distance(
     return torch.linalg.vector_norm(d, dim=1).square().mean((1, 2))
 
 # %% ../nbs/04_losses.ipynb #10403568
-def vgg16_features(**kwargs): # of torchvision's vgg16
+def _bare_vgg16(**kwargs): # of torchvision's vgg16
     "VGG16 without its classifier, which no distance looks at: half a gigabyte, and two seconds to initialise"
     return SimpleNamespace(features=make_layers(cfgs['D']))
 
@@ -111,7 +111,7 @@ def lpips_net(
 ) -> lpips.LPIPS: # with `lpips` set where the weights are those that its calibration belongs to
     "VGG16 with LPIPS's calibration, if that fits; raises `AvatarError` for weights that are not VGG16's"
     state, original = (fetch_vgg16(), True) if weights == 'torchvision' else read_vgg16(weights)
-    with patch.object(models, 'vgg16', vgg16_features):
+    with patch.object(models, 'vgg16', _bare_vgg16):
         net = lpips.LPIPS(net='vgg', lpips=original, pnet_rand=True, verbose=False)
     own = dict(net.net.named_parameters()) # 'slice1.0.weight' is torchvision's 'features.0.weight'
     names = {k: f"features.{k.split('.', 1)[1]}" for k in own}

@@ -467,9 +467,9 @@ class TokenizerRun(Run, kind='tokenizer'):
         return fit(self.folder/'config.yaml', ckpt_path=self.last, **options)
 
 # %% ../nbs/05_train.ipynb #f5000025
-def small(cfg) -> bool: # no more than the demo's 2000 steps of 16 pictures of 64×64, twice
+def small(cfg) -> bool: # no more than 4000 steps of 16 pictures of 64×64
     "Can two processor cores do this while one waits?"
-    return cfg['trainer']['max_steps']*cfg['data']['batch_size']*cfg['data']['size']**2 <= 2*2000*16*64**2
+    return cfg['trainer']['max_steps']*cfg['data']['batch_size']*cfg['data']['size']**2 <= 4000*16*64**2
 
 def trial(config, options, steps=40) -> dict: # progress of a run that made so many steps
     "Some steps of a run, in a folder that goes, and unseen"

@@ -138,9 +138,9 @@ export function mix(a, b, t, order) {
   return mixed
 }
 
-/** States that one can go back to */
 const same = (a, b) => a.length === b.length && Array.prototype.every.call(a, (v, i) => v === b[i])
 
+/** States that one can go back to */
 export class History {
   constructor(state, limit = 500) { Object.assign(this, { past: [], state, future: [], limit }) }
   push(state) {
