@@ -206,10 +206,11 @@ def tell(self:Painter,
     done:bool=True, # is it the last answer?
     step:str='', # how far it is
     wrong:str='', # what is wrong with the message
+    held:bool=False, # does the stroke that was answered go on?
 ):
     "Show something on the page"
     self._shown = dict(codes=codes.flatten().tolist(), png=png_of(picture), given=self.now.given, done=done, step=step,
-                       wrong=wrong, **(to or dict(view='', id=0)))
+                       wrong=wrong, held=held, **(to or dict(view='', id=0)))
 
 @patch
 def still(self:Painter) -> Image.Image:
@@ -244,14 +245,14 @@ def paint(
 # %% ../nbs/14_explore.ipynb #e140001d
 @patch
 def hear(self:Painter,
-    message, # should be a dict: do, codes, view, id
+    message, # should be a dict: do, codes, view, id; and held, while a stroke goes on
 ):
     "Do what a page asks for, or say there what is wrong with it"
     m = message if isinstance(message, dict) else {}
     view, id = m.get('view'), m.get('id')
     to = dict(view=view, id=id) if isinstance(view, str) and type(id) is int else None
     with self.lock:
-        try: self.obey(m.get('do'), m.get('codes'), m.get('given', self.now.given), to)
+        try: self.obey(m.get('do'), m.get('codes'), m.get('given', self.now.given), to, m.get('held') is True)
         except AvatarError as e: self.tell(self.codes, self.picture, to, wrong=str(e))
         except Exception as e:
             self.tell(self.codes, self.picture, to, wrong=f"Python failed, its log says where: {type(e).__name__}")
@@ -263,6 +264,7 @@ def obey(self:Painter,
     codes, # should be a list of s² integers
     given, # should be the number of a picture
     to:dict, # view and id of the message
+    held:bool=False, # does the stroke go on?
 ):
     "What a message asks for. Raises `AvatarError`"
     if do not in ('paint', 'fill'): raise AvatarError(f"the page asks for {str(do)[:40]!r}, not to paint or fill")
@@ -272,7 +274,7 @@ def obey(self:Painter,
         raise AvatarError(f"the page names a picture that was not given: {str(given)[:40]!r}")
     grid = np.reshape(codes, (self.side, self.side))
     self.decide(as_codes(grid, self.side, self.k, self.prior is not None), given)
-    self.settle(to, done=do == 'paint')
+    self.settle(to, done=do == 'paint', held=held)
     if do == 'fill': self.fill(to=to)
 
 # %% ../nbs/14_explore.ipynb #e1400024

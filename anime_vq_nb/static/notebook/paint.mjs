@@ -62,14 +62,14 @@ class View {
       ...parts('mosaic', 'palette', 'info', 'undo', 'redo', 'mean'), brush: part('width'), tools,
       pictures: [part('picture'), part('given')],
     }, { side: about.side, k: about.k, on: {
-      change: codes => this.show(codes),
+      change: codes => this.show(codes, true),
       done: codes => this.settle(this.push(codes)),
       settle: codes => this.settle(codes),
       hover: code => this.seen(code),
     } })
-    this.send = latest(codes => { // a hand is faster than a decoder: only its last word is sent
+    this.send = latest(([codes, held]) => { // a hand is faster than a decoder: only its last word is sent
       this.sent = codes
-      return this.ask({ do: 'paint', codes: [...codes] })
+      return this.ask({ do: 'paint', codes: [...codes], held })
     })
     this.wire()
     this.ready = this.open(about)
@@ -118,11 +118,11 @@ class View {
 
   // -- what the page wants
 
-  /** Codes at once, and their picture as soon as Python has decoded it */
-  show(codes) {
+  /** Codes at once, and their picture as soon as Python has decoded it; `held` while a stroke goes on */
+  show(codes, held = false) {
     this.wanted = codes
     this.easel.mosaic.set(codes)
-    return this.send(codes)
+    return this.send([codes, held])
   }
 
   /** A state that undo comes back to */
@@ -184,10 +184,10 @@ class View {
     await this.draw('picture', shown.png)
   }
 
-  /** Codes of Python, of another view, or of a step of filling */
-  take({ codes, view, done, given }) {
+  /** Codes of Python, of another view, or of a step of filling; what is not done, or held, is nothing to go back to */
+  take({ codes, view, done, given, held }) {
     const grid = Int32Array.from(codes), { mosaic } = this.easel, other = given !== this.face
-    if (!done) return mosaic.set(grid)
+    if (!done || held) return mosaic.set(grid)
     if (other) this.showGiven(given)
     const state = this.push(grid)
     if (other || !view && !this.answered) this.easel.sortPalette(state) // nobody painted these here
