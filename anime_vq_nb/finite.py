@@ -62,6 +62,7 @@ def draw_seed(self:FiniteSteps,
 
 # %% ../nbs/25_finite.ipynb #8471828d
 @patch
+@torch.no_grad()
 def keep_buffers(self:FiniteSteps,
     *buffers, # for each optimizer: what moves by itself in its part of the step
 ):
@@ -69,6 +70,7 @@ def keep_buffers(self:FiniteSteps,
     if not self.kept: self.kept = [[(b, b.clone()) for b in bs] for bs in buffers]
 
 @patch
+@torch.no_grad()
 def undo_step(self:FiniteSteps):
     "Put back what has moved in a step that is not finished"
     for bs in self.kept:
@@ -104,6 +106,7 @@ def fused(
 
 # %% ../nbs/25_finite.ipynb #f1a17e05
 @patch
+@torch.no_grad()
 def check_finite(self:FiniteSteps,
     opt:torch.optim.Optimizer, # its gradients are whole, and not scaled any more
     most:float=0., # norm that all of them together are clipped to; 0: any
