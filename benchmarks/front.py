@@ -36,11 +36,12 @@ def main():
         store = demo_store(f'{folder}/avatars', N, model.size, seed=SEED)
         x = normalize(torch.stack([*store]))
     codes = model.encode(x)
-    prior, tokenizer = load_pair('demo-ar')
+    prior, tokenizer = load_pair('demo')
+    styles = torch.arange(N) % len(prior.class_names)
     rows = {'avatars that the model never saw': x,
             'their codes: 16×16 integers, each in its colour': mosaics(model, codes),
             'drawn from the integers alone': decode_codes(model, codes),
-            'integers that a transformer wrote, drawn': decode_codes(tokenizer, dream(prior, N, seed=1))}
+            'integers that a transformer wrote, drawn': decode_codes(tokenizer, dream(prior, N, styles))}
     show_rows(rows, path=args.out)
 
 

@@ -104,7 +104,8 @@ def of_a_prior(run, args, net):
     "What the samples of a small prior on these codes are like"
     half = {"trainer.precision": "bf16-mixed"} if torch.cuda.is_available() else {}
     options = {"data.tokenizer": run.folder, "data.data": args.data, "data.label": "", "data.n_demo": args.n,
-               "data.passes": 4, "data.batch_size": 64, "model.kind": "ar", "model.dropout": .1, "model.warmup": 100,
+               "data.val_frac": .05 if args.val else .2, "data.passes": 4, "data.batch_size": 64,
+               "model.kind": "ar", "model.dropout": .1, "model.warmup": 100,
                "trainer.max_steps": args.prior_steps, "trainer.val_check_interval": max(1, args.prior_steps//6)}
     quiet = {"run.out": f"{args.runs}/priors", "run.name": run.folder.parent.name, "run.samples_every": 1_000_000,
              "trainer.enable_progress_bar": False, "trainer.enable_model_summary": False}
