@@ -275,13 +275,14 @@ def codes_at(
     ds, # pictures
     box:tuple, # (left, upper, right, lower) in pixels; positions whose middle lies inside count
     n:int=8, # codes
-    least:float=.01, # part of the box's picks that a code needs, so that chance finds do not lead
+    least:float=None, # part of the box's picks that a code needs to count; None: 0.01, or 2.5/K if less
     counts:Tensor=None, # of position_counts, where it is there already
 ) -> pd.DataFrame: # code, ratio, share (of the picks in the box), picks (in the box); the most over-represented first
     "Which codes draw a region. Raises `AvatarError` for a box that holds no position"
     counts = (position_counts(model, ds) if counts is None else counts).cpu()
     picks = counts[_inside_box(box, len(counts), model.size)].sum(0)
     share, overall = picks/picks.sum(), counts.sum((0, 1))/counts.sum()
+    if least is None: least = min(.01, 2.5/len(picks))
     code = ((share >= least) & (picks > 0)).nonzero()[:,0]
     table = pd.DataFrame(dict(code=code, ratio=(share/overall)[code], share=share[code], picks=picks[code].long()))
     return table.nlargest(n, ['ratio', 'picks']).reset_index(drop=True)
