@@ -54,6 +54,7 @@ def read_weights(
         with warnings.catch_warnings():
             warnings.simplefilter('ignore') # of older pickles
             return _unwrapped(torch.load(path, map_location='cpu', weights_only=True), file)
+    except AvatarError: raise
     except pickle.UnpicklingError:
         why = f'{file} holds more than tensors, and is not unpickled'
         raise AvatarError(f'{why}; if you trust it, make a safe file of it: {convert_line(file)}') from None

@@ -4,20 +4,23 @@
 
 # %% auto #0
 __all__ = ['CODES', 'PublicQuantizer', 'sign_codes', 'Rescale', 'PublicVQVAE', 'check_own_size', 'AtSize', 'resized',
-           'public_quantizer', 'load_foreign', 'DiffusersDecoder', 'ContinuousVAE', 'read_diffusers', 'load_diffusers',
-           'load_public', 'foreign_class', 'build_foreign', 'ForeignQuantizer', 'foreign_quantizer']
+           'empty_quantizer', 'public_quantizer', 'from_layout', 'load_foreign', 'DiffusersDecoder', 'ContinuousVAE',
+           'diffusers_classes', 'read_diffusers', 'load_diffusers', 'from_vqmodel', 'load_saved', 'load_public',
+           'foreign_class', 'build_foreign', 'ForeignQuantizer', 'foreign_quantizer']
 
 # %% ../nbs/15_public.ipynb #eed25d95
-import math, re
+import json, math, re
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .decoder import VQVAE, check_pictures
-from .foreign import checkpoint_layout, common_names, load_part, public_nets, read_weights
+from .foreign import PublicNet, checkpoint_layout, common_names, load_part, public_nets, read_weights
 from anime_vq_nb.quantizer_ema import (
     VQOutput, VectorQuantizerEMA, check_float32, histogram, nearest_code, perplexity, projections,
 )
@@ -121,23 +124,46 @@ def resized(
 # %% ../nbs/15_public.ipynb #e1500007
 CODES = dict(nearest='quantize.embedding.weight', score='quantize.embed.weight') # where a codebook is
 
+def empty_quantizer(
+    layout:dict, # of checkpoint_layout
+) -> PublicQuantizer: # with weights at random
+    "The codes of a layout, and projections around them"
+    vq, kind = PublicQuantizer(**layout['codes'], cosine=layout['kind'] == 'llamagen'), layout['kind']
+    if kind == 'maskgit': return vq
+    vq.proj_in = nn.Conv2d(layout['encoder']['c_out'], vq.dim, 1)
+    vq.proj_out = nn.Conv2d(vq.dim, layout['decoder']['c_in'], 1)
+    return vq
+
 def public_quantizer(
     named:dict, # weights, of common_names
     layout:dict, # of checkpoint_layout
     file, # where the weights are from
 ) -> PublicQuantizer:
     "The codes of a checkpoint. Raises `AvatarError` where they do not fit what the encoder gives"
-    given = layout['codes']
-    vq, c = PublicQuantizer(**given, cosine=layout['kind'] == 'llamagen'), layout['encoder']['c_out']
+    vq, c = empty_quantizer(layout), layout['encoder']['c_out']
     vq.set_codes(sign_codes(vq.dim) if vq.by == 'sign' else named[CODES[vq.by]])
     if vq.by == 'score':
         proj = {k: v.flatten(1) if v.ndim > 2 else v for k,v in named.items() if k.startswith('quantize.proj.')}
         load_part(vq.scores, proj, 'quantize.proj', file)
     if layout['kind'] != 'maskgit':
-        vq.proj_in = load_part(nn.Conv2d(c, vq.dim, 1), named, 'quant_conv', file)
-        vq.proj_out = load_part(nn.Conv2d(vq.dim, layout['decoder']['c_in'], 1), named, 'post_quant_conv', file)
+        load_part(vq.proj_in, named, 'quant_conv', file)
+        load_part(vq.proj_out, named, 'post_quant_conv', file)
     elif c != vq.dim: raise AvatarError(f'{file} gives latents of {c} numbers for codes of {vq.dim}')
     return vq
+
+def from_layout(
+    encoder:nn.Module, # PublicNet
+    vq:PublicQuantizer,
+    decoder:nn.Module, # PublicNet
+    layout:dict, # of checkpoint_layout
+    size:int, # side of its pictures
+) -> PublicVQVAE: # in eval mode
+    "A tokenizer of its parts"
+    kind, stride = layout['kind'], 2**(len(layout['encoder']['ch']) - 1)
+    model = PublicVQVAE(encoder, vq, decoder, size, stride, unit=kind == 'maskgit').eval()
+    model.plan = dict(public=kind, size=size, layout=layout)
+    model.source = f'{kind}, {vq.n_codes} codes of {vq.dim} numbers, one for {stride}×{stride} pixels'
+    return model
 
 def load_foreign(
     kind:str, # 'taming', 'llamagen' or 'maskgit'
@@ -148,10 +174,7 @@ def load_foreign(
     weights = read_weights(file)
     layout = checkpoint_layout(weights, kind, file)
     encoder, decoder = public_nets(weights, layout, file)
-    vq, stride = public_quantizer(common_names(weights), layout, file), 2**(len(layout['encoder']['ch']) - 1)
-    model = PublicVQVAE(encoder, vq, decoder, size, stride, unit=kind == 'maskgit').eval()
-    model.source = f'{kind}, {vq.n_codes} codes of {vq.dim} numbers, one for {stride}×{stride} pixels'
-    return model
+    return from_layout(encoder, public_quantizer(common_names(weights), layout, file), decoder, layout, size)
 
 # %% ../nbs/15_public.ipynb #e1500013
 class DiffusersDecoder(nn.Module):
@@ -184,14 +207,21 @@ class ContinuousVAE(nn.Module):
     def forward(self, x): return self.decode(self.encode(x))
 
 # %% ../nbs/15_public.ipynb #e1500014
-def _diffusers_class(where, kw, name):
-    "The class that a configuration names"
+def diffusers_classes(
+    who, # needs them
+) -> tuple: # (VQModel, AutoencoderKL)
+    "The classes of the library; raises `AvatarError` without it"
     try: from diffusers import AutoencoderKL, VQModel
     except ImportError:
         advice = "install it with: pip install 'anime_vq_nb[public]'"
-        raise AvatarError(f'diffusers:{name} needs the library diffusers; {advice}') from None
-    said = VQModel.load_config(where, **kw).get('_class_name')
-    for cls in VQModel, AutoencoderKL:
+        raise AvatarError(f'{who} needs the library diffusers; {advice}') from None
+    return VQModel, AutoencoderKL
+
+def _diffusers_class(where, kw, name):
+    "The class that a configuration names"
+    classes = diffusers_classes(f'diffusers:{name}')
+    said = classes[0].load_config(where, **kw).get('_class_name')
+    for cls in classes:
         if cls.__name__ == said: return cls
     raise AvatarError(f"diffusers:{name} is a {said}; of diffusers' models VQModel and AutoencoderKL are taken")
 
@@ -226,26 +256,67 @@ def load_diffusers(
     name:str, # a folder, or on the Hub owner/name, or owner/name/subfolder
     size:int=None, # side of its pictures; None: as its configuration says
 ) -> nn.Module: # PublicVQVAE, or a ContinuousVAE; in eval mode, on the CPU
-    "A tokenizer of diffusers. Raises `AvatarError` for what is none, is not whole, or without the library"
-    net = read_diffusers(name).eval()
-    c, stride = net.config, 2**(len(net.config.block_out_channels) - 1)
-    size = size or c.sample_size
-    if not hasattr(net, 'quantize'): model = ContinuousVAE(net, size, stride)
-    else:
-        k, dim = net.quantize.embedding.weight.shape
-        vq = PublicQuantizer(k, dim).set_codes(net.quantize.embedding.weight)
-        vq.proj_in = net.quant_conv
-        unit = bool(getattr(c, 'lookup_from_codebook', False)) # aMUSEd
-        model = PublicVQVAE(net.encoder, vq, DiffusersDecoder(net), size, stride, unit)
-    model.source = f"diffusers' {type(net).__name__}, {size}×{size}"
-    return model.eval()
+    "A model of diffusers. Raises `AvatarError` for what is none, is not whole, or without the library"
+    net = read_diffusers(name)
+    size, stride = size or net.config.sample_size, 2**(len(net.config.block_out_channels) - 1)
+    if hasattr(net, 'quantize'): return from_vqmodel(net, size)
+    model = ContinuousVAE(net, size, stride).eval()
+    model.source = f"diffusers' AutoencoderKL, {size}×{size}"
+    return model
+
+def from_vqmodel(
+    net:nn.Module, # diffusers' VQModel
+    size:int, # side of its pictures
+) -> PublicVQVAE: # in eval mode
+    "A tokenizer of what diffusers has built"
+    (k, dim), config = net.quantize.embedding.weight.shape, dict(net.config)
+    vq = PublicQuantizer(k, dim).set_codes(net.quantize.embedding.weight)
+    vq.proj_in = net.quant_conv
+    unit = bool(config.get('lookup_from_codebook')) # aMUSEd
+    stride = 2**(len(config['block_out_channels']) - 1)
+    model = PublicVQVAE(net.encoder, vq, DiffusersDecoder(net), size, stride, unit).eval()
+    config = {k: v for k,v in config.items() if not k.startswith('_')}
+    model.plan, model.source = dict(public='diffusers', size=size, config=config), f"diffusers' VQModel, {size}×{size}"
+    return model
 
 # %% ../nbs/15_public.ipynb #e150001c
+@patch
+def save_pretrained(self:PublicVQVAE,
+    folder, # is made where it is missing
+):
+    "Save weights and description, as a folder that every command takes"
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k,v in self.state_dict().items()}, folder/'model.safetensors')
+    (folder/'config.json').write_text(json.dumps(self.plan, indent=1), encoding='utf-8')
+
+def load_saved(
+    folder, # written by save_pretrained
+) -> PublicVQVAE: # in eval mode, on the CPU
+    "A tokenizer of someone else's from a folder of ours. Raises `AvatarError` for one that is not whole"
+    try:
+        plan = json.loads((Path(folder)/'config.json').read_text(encoding='utf-8'))
+        if plan['public'] == 'diffusers':
+            model = from_vqmodel(diffusers_classes(folder)[0].from_config(plan['config']), plan['size'])
+        else:
+            layout = plan['layout']
+            nets = (PublicNet(**layout[part]) for part in ('encoder', 'decoder'))
+            model = from_layout(next(nets), empty_quantizer(layout), next(nets), layout, plan['size'])
+        model.load_state_dict(load_file(Path(folder)/'model.safetensors'))
+    except AvatarError: raise
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
+        why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
+        raise AvatarError(f'no tokenizer could be loaded from {folder} ({why})') from None
+    return model
+
+# %% ../nbs/15_public.ipynb #e150001e
 def load_public(
-    path:str, # diffusers:FOLDER, diffusers:owner/name, taming:FILE, llamagen:FILE or maskgit:FILE; @SIZE may follow
+    path:str, # diffusers:FOLDER, diffusers:owner/name, taming:FILE, llamagen:FILE or maskgit:FILE; @SIZE may follow;
+        # or a folder that save_pretrained wrote
     continuous:bool=False, # take a model without codes, too
 ) -> nn.Module: # PublicVQVAE, or a ContinuousVAE; in eval mode, on the CPU
     "Someone else's tokenizer by its name. Raises `AvatarError`"
+    if (Path(path)/'config.json').is_file(): return load_saved(path)
     kind, _, name = str(path).partition(':')
     sized = re.fullmatch(r'(.+)@(\d+)', name)
     name, size = (sized[1], int(sized[2])) if sized else (name, None)
