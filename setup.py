@@ -16,7 +16,7 @@ setup(
     # folders of data are packages, too: configurations, weights, the page
     packages=find_namespace_packages(include=[cfg['lib_name'] + '*'], exclude=['*.__pycache__*']),
     package_data={'': ['*.yaml', '*.json', '*.md', '*.safetensors', '*.html', '*.css', '*.mjs']},
-    install_requires=cfg['requirements'].split(), extras_require={k: cfg[f'{k}_requirements'].split() for k in 'bench dev export face hub litdata vqp wandb'.split()},
+    install_requires=cfg['requirements'].split(), extras_require={k: cfg[f'{k}_requirements'].split() for k in 'bench dev export face hub litdata public vqp wandb'.split()},
     entry_points=dict(console_scripts=cfg['console_scripts'].split(), nbdev=[f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]),
     zip_safe=False,
 )

@@ -26,9 +26,9 @@ from torchmetrics.utilities import dim_zero_cat
 from tqdm.auto import tqdm
 
 from .data import AvatarDataset, in_validation, normalize, to_uint8, whole_batch
-from .decoder import VQVAE, find_pretrained
+from .decoder import VQVAE, find_pretrained, public_loader
 from .losses import Frozen, PerceptualLoss, psnr
-from .quantizer_ema import CodebookUsage
+from .quantizer_ema import CodebookUsage, histogram
 from .runs import read_checkpoint
 from .splits import split_of
 from .store import AvatarError, AvatarStore, check_choice, check_range, way_out
@@ -50,12 +50,13 @@ def load_checkpoint(
     return model
 
 def load_model(
-    path, # run folder, save_pretrained folder, .ckpt file, 'hf:owner/name' on the Hub, or 'demo'
+    path, # run folder, save_pretrained folder, .ckpt file, 'hf:owner/name' on the Hub, 'demo', or as for load_public
     device:str='', # where to; '': the GPU if there is one
 ) -> VQVAE: # in eval mode
     "Load a trained model. Raises `AvatarError` where there is none, or only the checkpoints of a run not finished"
     folder = Path(path)
-    if folder.is_file(): model = load_checkpoint(path)
+    if public := public_loader(path): model = public(path)
+    elif folder.is_file(): model = load_checkpoint(path)
     else:
         stopped = sorted(folder.glob('checkpoints/*.ckpt'), key=lambda f: (f.stat().st_mtime, f.name))
         if stopped and not any((folder/name).exists() for name in ('pretrained', 'config.json')):
@@ -461,7 +462,7 @@ def grid_side(
     model:VQVAE,
 ) -> int: # s
     "Side of the grid of codes"
-    return model.size >> len(model.decoder.levels)
+    return round(model.size/model.stride)
 
 def position_counts(
     model:VQVAE, # in eval mode
@@ -469,9 +470,9 @@ def position_counts(
     batch_size:int=32,
 ) -> Tensor: # (s, s, K), float32
     "How often each code is picked at each position of the grid"
-    dev, k = next(model.parameters()).device, model.quantizer.n_codes
-    batches = DataLoader(ds, batch_size, collate_fn=whole_batch)
-    return sum(F.one_hot(model.encode(x.to(dev)), k).sum(0).float() for x in batches)
+    dev, k, s = next(model.parameters()).device, model.quantizer.n_codes, grid_side(model)
+    at, batches = torch.arange(s*s, device=dev).view(s, s)*k, DataLoader(ds, batch_size, collate_fn=whole_batch)
+    return sum(histogram(model.encode(x.to(dev)) + at, s*s*k).view(s, s, k) for x in batches)
 
 # %% ../nbs/06_eval.ipynb #a5c6efc0
 def code_weights(
@@ -481,8 +482,7 @@ def code_weights(
 ) -> Tensor: # (s, s, K), how likely each code is at each position; any scale
     "What to draw codes from. Raises `AvatarError`"
     s, k = grid_side(model), model.quantizer.n_codes
-    if by not in ('uniform', 'frequency', 'position'):
-        raise AvatarError(f"by is {by!r}; it can be 'uniform', 'frequency' or 'position'")
+    check_choice('by', by, ('uniform', 'frequency', 'position'))
     if by == 'uniform': return torch.ones(s, s, k)
     if ds is None: raise AvatarError(f"drawing by {by} needs pictures to count in: --data STORE")
     counts = position_counts(model, ds)

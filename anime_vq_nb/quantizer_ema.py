@@ -202,7 +202,7 @@ class VectorQuantizerEMA(nn.Module):
         flat = self.vectors(z)
         with torch.autocast(z.device.type, enabled=False):
             codes = self.unit(self.codes)
-            idx = nearest_code(flat.detach(), codes.detach())
+            idx = self.nearest(flat.detach())
             q = F.embedding(idx, codes)
             commit, codebook = F.mse_loss(flat, q.detach()), F.mse_loss(q, flat.detach())
             free = self.bypass and self.training
@@ -223,6 +223,14 @@ def vectors(self:VectorQuantizerEMA,
     check_float32(self)
     flat = self.proj_in(z).float().permute(0, 2, 3, 1).reshape(-1, self.dim)
     with torch.autocast(z.device.type, enabled=False): return self.unit(flat)
+
+@patch
+@torch.no_grad()
+def nearest(self:VectorQuantizerEMA,
+    z:Tensor, # (n, dim), float32, of `vectors`
+) -> Tensor: # (n,), integers from 0 to K-1
+    "Index of the code that each vector takes"
+    return nearest_code(z, self.unit(self.codes))
 
 @patch
 def update(self:VectorQuantizerEMA,
@@ -248,7 +256,7 @@ def pick(self:VectorQuantizerEMA,
 ) -> Tensor: # (b, h, w), integers from 0 to K-1
     "Index of the nearest code at each position"
     flat = self.vectors(z)
-    with torch.autocast(z.device.type, enabled=False): idx = nearest_code(flat, self.unit(self.codes))
+    with torch.autocast(z.device.type, enabled=False): idx = self.nearest(flat)
     return idx.view(len(z), *z.shape[2:])
 
 # %% ../nbs/02_quantizer_ema.ipynb #7b0055d6
