@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from .encoder import AttnBlock, Encoder, cost_table, level_sides, make_act, make_blocks, make_norm
 from .quantizer_ema import check_float32, make_quantizer
-from .store import AvatarError, check_range
+from .store import AvatarError, check_range, check_side
 from .tiles import in_tiles, pad_to
 
 # %% ../nbs/03_decoder.ipynb #dad7e77a
@@ -164,6 +164,7 @@ class VQVAE(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['vq-vae', '
         quantizer_args:dict=None, # more arguments of that class
     ):
         super().__init__()
+        check_side(size)
         widths = {f'ch[{i}]': c for i,c in enumerate(ch)}
         check_range(1, dim=dim, c_latent=c_latent, c_out=c_out, **widths, **{'len(ch)': len(ch)})
         check_range(2, n_codes=n_codes)
