@@ -24,7 +24,9 @@ from huggingface_hub import PyTorchModelHubMixin
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from .encoder import AttnBlock, Encoder, cost_table, level_sides, make_act, make_blocks, make_norm
+from anime_vq_nb.encoder import (
+    AttnBlock, Downsample, Encoder, cost_table, level_sides, make_act, make_blocks, make_norm,
+)
 from .quantizer_ema import check_float32, make_quantizer
 from .store import AvatarError, check_range, check_side
 from .tiles import in_tiles, pad_to
@@ -217,26 +219,41 @@ def whole_levels(
     return n
 
 # %% ../nbs/03_decoder.ipynb #f3000005
-def _convs(level): return sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in level.modules())
+def _section(modules, x, height, full): # in tiles; `height` is the output's, `full` the picture's
+    up, down = max(1, height//x.shape[2]), max(1, x.shape[2]//height)
+    far = 0 # pixels that one of the output sees to each side
+    for m in modules[::-1]:
+        far += sum(isinstance(c, nn.Conv2d) and c.kernel_size == (3, 3) for c in m.modules())
+        if isinstance(m, Downsample): far = 2*far + 1
+        if isinstance(m, Upsample): far = (far + 1)//2 + 1 # the one is bilinear interpolation's
+    tile = max(1, TILE*max(height, x.shape[2])//full//max(up, down))
+    return in_tiles(nn.Sequential(*modules), x, tile, -(-far//down), up, down)
+
+def _chain(modules, x, full, memory_gb):
+    "Module after module in tiles; put together in between where that fits memory, for less is computed twice then"
+    section, (height, width) = [], x.shape[2:]
+    for m in modules:
+        section.append(m)
+        if isinstance(m, Downsample): height, width = height//2, width//2
+        if isinstance(m, Upsample): height, width = 2*height, 2*width
+        *_, last = (c for c in m.modules() if isinstance(c, nn.Conv2d))
+        if m is modules[-1] or 2*4*last.out_channels*height*width <= memory_gb*1e9: # what goes in, what comes out
+            x, section = _section(section, x, height, full), []
+    return x
 
 def _latents(enc, x, memory_gb):
-    k = len(enc.levels) - whole_levels(enc, x.shape[2]*x.shape[3], memory_gb)
-    if k:
-        far = 0 # pixels that one of the output sees to each side
-        for level in enc.levels[:k][::-1]: far = 2*(far + _convs(level)) + 1
-        x = in_tiles(nn.Sequential(*enc.levels[:k]), x, max(1, TILE >> k), -(-far >> k), down=2**k)
-    for level in enc.levels[k:]: x = level(x)
+    n = len(enc.levels) - whole_levels(enc, x.shape[2]*x.shape[3], memory_gb)
+    x = _chain([m for level in enc.levels[:n] for m in level], x, x.shape[2], memory_gb)
+    for level in enc.levels[n:]: x = level(x)
     return enc.out(x)
 
 def _pictures(dec, z, memory_gb):
-    k = len(dec.levels)
-    n = whole_levels(dec, z.shape[2]*z.shape[3]*4**k, memory_gb)
+    k, height, width = len(dec.levels), *z.shape[2:]
+    n = whole_levels(dec, height*width*4**k, memory_gb)
     z = dec.start(z)
     for level in dec.levels[:n]: z = level(z)
     if n == k: return dec.out(z)
-    far = 1 # cells
-    for level in dec.levels[n:][::-1]: far = (far + _convs(level) + 1)//2 + 1 # and one for bilinear interpolation
-    return in_tiles(nn.Sequential(*dec.levels[n:], dec.out), z, max(1, TILE >> k - n), far, up=2**(k - n))
+    return _chain([*(m for level in dec.levels[n:] for m in level), dec.out], z, height*2**k, memory_gb)
 
 # %% ../nbs/03_decoder.ipynb #f3000006
 def size_notes(
