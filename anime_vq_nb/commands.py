@@ -23,7 +23,7 @@ from typing import get_args, get_origin
 import yaml
 from fastcore.docments import docments
 
-from .store import AvatarError
+from .store import AvatarError, one_side
 
 # %% ../nbs/19_commands.ipynb #e5bd4b5f
 EXCEPTIONS = 'lightning.pytorch.utilities.exceptions'
@@ -118,7 +118,7 @@ def cli(
     flags = {f'--{k}' for k,p in params.items() if p.annotation is bool}
     def run(argv:list=None): # arguments; those of the process by default
         parser = ArgumentParser(name, description=f.__doc__, allow_abbrev=False)
-        parser.error = lambda message: sys.exit(f"{name}: {message}; see {name} --help")
+        parser.error = lambda message: sys.exit(f"{name}: {one_side(message)}; see {name} --help")
         for k,p in params.items(): add_option(parser, p, notes.get(k), k in positional)
         given = flags_set(underscored(sys.argv[1:] if argv is None else argv), flags)
         with one_line(name):
@@ -236,7 +236,7 @@ class ConfigCLI: # without its base, which takes seconds to import
         try: self.config = parser.parse_args(args)
         except ArgumentError as e:
             command = ''.join(f' {a}' for a in args[:1] if a in self.subcommands())
-            raise AvatarError(f"{' '.join(str(e).split())}; see {parser.prog}{command} --help") from None
+            raise AvatarError(f"{one_side(' '.join(str(e).split()))}; see {parser.prog}{command} --help") from None
         self.refuse_nulls()
 
     def refuse_nulls(self): # jsonargparse takes null for any type

@@ -35,8 +35,9 @@ from .eval import grid_side, load_model
 from .pictures import read_picture
 from .prior import MaskedPrior, Prior, apply_rotary, check_tokenizer
 from .quantizer_ema import VectorQuantizerEMA
+from .sources import given_pictures
 from .store import AvatarError
-from .tokens import given_pictures, tokenizer_hash
+from .tokens import tokenizer_hash
 from .web import ORT, WASM, WEBGPU, check_out, copy_ort, whole_folder
 
 # %% ../nbs/13_export.ipynb #1c01e6a0

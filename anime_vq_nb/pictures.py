@@ -338,7 +338,7 @@ def colour_distance(
 # %% ../nbs/21_pictures.ipynb #18e4a750
 def _read_rgb(data, name, size, fit, background, mislabelled): # (RGB, the row's first entries)
     data = data() if callable(data) else data
-    whole = fit == 'face' # faces are looked for at full scale
+    whole = fit in ('face', 'keep') # faces are looked for at full scale
     with open_picture(data, name, None if whole else size, mislabelled) as im:
         rgb, was, kind = to_rgb(im, background), im.was, im.format
     if (rgb.width > rgb.height) != (was[0] > was[1]): was = was[::-1] # it was turned upright
@@ -351,12 +351,12 @@ def read_picture(
     data, # a whole file: bytes, or a function that gives them or raises Reject
     name:str='', # its name, for the suffix
     size:int=256, # side in pixels
-    fit:str='pad', # as for to_square
+    fit:str='pad', # as for to_square; or 'keep': no square, the picture at its own size
     background:str='white', # as for to_square
     cascade:str='', # as for to_square
     mislabelled:str='keep', # as for open_picture
     **rules, # for judge; none: every picture that can be read is good
-) -> tuple: # (row, pixels): uint8 (size, size, 3), or None where nothing can be read
+) -> tuple: # (row, pixels): uint8 (size, size, 3), or (height, width, 3), or None where nothing can be read
     """Decode one file, make it a square, and judge it. The row holds width, height, format, key (SHA-256 of the file),
     phash, mirror, colour, and sha256 (of the pixels), or reason and detail"""
     try: rgb, row = _read_rgb(data, name, size, fit, background, mislabelled)
@@ -364,7 +364,7 @@ def read_picture(
     except Exception as e: return reason_of(e), None # whatever Pillow raises on damaged files
     small = rgb.resize((64, 64), Image.BICUBIC, reducing_gap=1.5)
     row |= fingerprint(small)
-    pixels = np.asarray(to_square(rgb, size, 'pad' if fit == 'face' else fit, background))
+    pixels = np.asarray(rgb if fit == 'keep' else to_square(rgb, size, 'pad' if fit == 'face' else fit, background))
     try:
         if rules: judge(np.asarray(small), (row['width'], row['height']), **rules)
         if fit == 'face': pixels = np.asarray(to_square(rgb, size, fit, background, cascade, rules.get('min_side', 0)))

@@ -445,6 +445,7 @@ def prepare(
     """Turn pictures from anywhere into a store of squares, with a report; goes on where a killed run stopped.
     `--check STORE` compares a store with its checksums instead. Raises `AvatarError`"""
     place = place_for(src, dst)
+    check_size(size)
     min_side = size//2 if min_side is None else min_side
     options = dict(size=size, fit=fit, background=background, min_side=min_side, max_aspect=max_aspect, min_std=min_std,
                    drop_grey=bool(drop_grey), near=near, mislabelled=mislabelled, any_suffix=bool(any_suffix),

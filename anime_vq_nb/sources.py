@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['printable', 'Source', 'read_file', 'FolderSource', 'read_csv', 'read_table', 'no_path', 'by_path', 'TableSource',
            'ArchiveSource', 'ZipSource', 'open_tar', 'TarSource', 'parse_hf', 'load_hub', 'HubSource', 'DemoSource',
-           'open_source', 'holds_pictures', 'tally', 'StoreSource', 'open_pictures', 'picture_batches', 'bad_line']
+           'open_source', 'holds_pictures', 'tally', 'StoreSource', 'open_pictures', 'picture_batches', 'bad_line',
+           'given_pictures']
 
 # %% ../nbs/22_sources.ipynb #a1e01d4e
 import hashlib, io, lzma, os, re, sys, tarfile, zipfile, zlib
@@ -397,13 +398,14 @@ class StoreSource(Source):
 
 def open_pictures(
     src:str, # a picture, a prepared store, or pictures from any source that prepare takes
-    size:int, # side of the pictures that a model takes
+    size:int, # side of the pictures that a model takes, and of demo avatars
     any_suffix:bool=False, # as for open_source; a single file is taken whatever it is called
+    any_size:bool=False, # take a store of another size, too
 ) -> Source:
     "Pictures to work on. Raises `AvatarError`, also for a store of another size"
     path = Path(src)
     if (path/'info.json').is_file():
-        if (store := AvatarStore(path)).size == size: return StoreSource(store)
+        if (store := AvatarStore(path)).size == size or any_size: return StoreSource(store)
         holds, takes = f'pictures of {store.size}×{store.size}', f'{size}×{size}; prepare them with --size {size}'
         raise AvatarError(f'{src} holds {holds}, the model takes {takes}')
     if not path.is_file() or holds_pictures(src): return open_source(src, size, any_suffix)
@@ -439,3 +441,13 @@ def bad_line(
 ) -> str:
     "What is wrong with one file, as a line"
     return f"  {row['path']}: {row['reason']}: {row['detail']}"
+
+def given_pictures(
+    src:str, # as for open_pictures
+    size:int, # side of the model's pictures
+    any_suffix:bool=False, # as for open_pictures
+) -> tuple: # (pairs of a path and the bytes, or a function that gives them; lines on those that cannot be taken)
+    "Pictures to work on, as files. Raises `AvatarError`"
+    s = open_pictures(src, size, any_suffix)
+    pictures = ((p, partial(s.load, p) if data is None else data) for p, data in s.read(set(s.items)))
+    return pictures, [bad_line(r) for r in s.bad]

@@ -6,16 +6,16 @@
 __all__ = ['Tokens', 'encode_cli', 'SHEET', 'decode_cli', 'reconstruct_cli', 'random_views', 'check_views', 'tokenize',
            'check_tokenize', 'tokenizer_hash', 'save_tokens', 'load_tokens', 'decode_codes', 'Decoded', 'Mirrored',
            'read_cached', 'write_cached', 'picture_key', 'picture_codes', 'features_key', 'cached_features',
-           'interpolate', 'given_pictures', 'in_batches', 'encode_views', 'encode_pictures', 'open_tokens',
-           'decode_tokens', 'reconstruct']
+           'interpolate', 'in_batches', 'encode_views', 'encode_pictures', 'open_tokens', 'decode_tokens',
+           'reconstruct']
 
 # %% ../nbs/09_tokens.ipynb #a6d310cd
 import hashlib, inspect, json, os, sys
-from collections import namedtuple
+from collections import Counter, namedtuple
 from contextlib import suppress
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 
 from .commands import cli
 from .data import AvatarDataset, cut_out, in_validation, mix_seed, normalize, to_uint8, whole_batch
-from .decoder import VQVAE, evaluating
+from .decoder import VQVAE, evaluating, size_notes
 from .eval import LIBRARIES, features, grid_side, load_model, weights_hash
 from .pictures import FITS, check_square
 from .sources import StoreSource, bad_line, open_pictures, picture_batches
@@ -286,16 +286,6 @@ def interpolate(
     return torch.cat([model.decode(model.quantizer.pick(z)) for z in mixed]).cpu()
 
 # %% ../nbs/09_tokens.ipynb #5fa7ac5c
-def given_pictures(
-    src:str, # as for open_pictures
-    size:int, # side of the model's pictures
-    any_suffix:bool=False, # as for open_pictures
-) -> tuple: # (pairs of a path and the bytes, or a function that gives them; lines on those that cannot be taken)
-    "Pictures to work on, as files. Raises `AvatarError`"
-    s = open_pictures(src, size, any_suffix)
-    pictures = ((p, partial(s.load, p) if data is None else data) for p, data in s.read(set(s.items)))
-    return pictures, [bad_line(r) for r in s.bad]
-
 def in_batches(*args, **kw):
     "`picture_batches` for PyTorch: uint8 (b, 3, size, size), None where none is good"
     for rows, x in picture_batches(*args, **kw):
@@ -465,33 +455,45 @@ def reconstruct(
     ckpt:str, # run folder, pretrained folder, .ckpt file, hf:owner/name on the Hugging Face Hub, or demo
     src:str, # a picture, a prepared store, or pictures from any source that prepare takes
     out:str='reconstructed', # folder for the PNGs: original left, reconstruction right
-    fit:str='pad', # make it a square: 'pad' keeps the whole picture, 'crop' and 'top' cut the longer side
+    fit:str='pad', # a square: 'pad' keeps the whole picture, 'crop' and 'top' cut the longer side; 'keep': its own size
     background:str='white', # colour behind transparent pixels and of the padding
     mislabelled:str='keep', # files whose suffix is not that of their content: keep takes them, reject leaves them out
     any_suffix:bool=False, # take files whose suffix is none of a picture's, too, such as .jpg_large, or that have none
     alone:bool=False, # write reconstructions alone, as NAME.png for NAME.jpg
-    batch_size:int=32, # pictures at a time
+    batch_size:int=32, # pictures at a time; with 'keep' one
+    memory_gb:float=2., # with 'keep': for activations; beyond it a picture goes in tiles, to the same result
 ) -> str: # what was written
     "Reconstruct pictures, side by side with the originals, or alone. Raises `AvatarError`"
-    check_square(fit, background, FITS[:3]) # no cascade is asked for
+    own, notes = fit == 'keep', Counter()
+    check_square(fit, background, [*FITS[:3], 'keep']) # no cascade is asked for
     check_range(1, batch_size=batch_size)
+    check_range(0, memory_gb=memory_gb)
     model, out, n, taken = load_model(ckpt), Path(out), 0, set()
-    source = open_pictures(str(src), model.size, any_suffix)
+    source = open_pictures(str(src), model.size, any_suffix, own)
     square, bad = dict(size=model.size, fit=fit, background=background, mislabelled=mislabelled), [*source.bad]
     names = {p: png_name(p, taken, whole=not alone) for p in source.items}
     check_pngs(out, names.values())
-    total = -(-len(source.items)//batch_size)
-    for rows, x in tqdm(in_batches(source, square, batch_size), 'reconstructing', total, delay=2):
+    batches = in_batches(source, square, 1 if own else batch_size)
+    for rows, x in tqdm(batches, 'reconstructing', -(-len(source.items)//(1 if own else batch_size)), delay=2):
         good = [r['path'] for r in rows if 'reason' not in r]
         bad += [r for r in rows if 'reason' in r]
         n += len(good)
-        if good: _save_all(_reconstructions(model, x, alone), out, [names[p] for p in good])
+        if not good: continue
+        _save_all(_reconstructions(model, x, alone, memory_gb if own else None), out, [names[p] for p in good])
+        notes.update(size_notes(model, *x.shape[2:]) if own else [])
     if not n: raise AvatarError(f'none of the {len(bad)} pictures in {src} could be read; the first:{bad_line(bad[0])}')
-    written = f'{n} pictures from {src} through {ckpt}, {model.size}×{model.size}, written to {out}'
-    return '\n'.join([written] + (['Not readable:', *map(bad_line, bad)] if bad else []))
+    at = 'each at its own size' if own else f'{model.size}×{model.size}'
+    written = f'{n} pictures from {src} through {ckpt}, {at}, written to {out}'
+    more = [f'  {k} of them: {note}' for note,k in notes.items()]
+    more += ['Not readable:', *map(bad_line, bad)] if bad else []
+    return '\n'.join([written, *more])
 
-def _reconstructions(model, x, alone): # uint8, as x
-    back = to_uint8(model.decode(model.encode(normalize(x).to(next(model.parameters()).device)))).cpu()
+def _reconstructions(model, x, alone, memory_gb=None): # uint8, as x
+    given = normalize(x).to(next(model.parameters()).device)
+    with catch_warnings():
+        simplefilter('ignore') # the command says itself what is done to sizes
+        x_rec = model.decode(model.encode(given)) if memory_gb is None else model.reconstruct(given, memory_gb)
+    back = to_uint8(x_rec).cpu()
     return back if alone else torch.cat([x, back], 3)
 
 reconstruct_cli = cli(reconstruct, 'anime_vq_reconstruct')
