@@ -204,7 +204,7 @@ class VQVAE(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['vq-vae', '
     def autoencode(self, x) -> tuple: # (x_rec, vq): pictures, and the quantizer's VQOutput
         "What training needs: reconstructions and what the quantizer has to say"
         check_float32(self.quantizer)
-        check_multiples(x, 2**len(self.encoder.levels))
+        check_multiples(x, self.stride)
         vq = self.quantizer(self.encoder(x))
         return self.decoder(vq.z_q), vq
 
@@ -258,12 +258,14 @@ def _chain(modules, x, full, memory_gb):
     return x
 
 def _latents(enc, x, memory_gb):
+    if not isinstance(enc, Encoder): return enc(x) # someone else's sees pictures whole
     n = len(enc.levels) - whole_levels(enc, x.shape[2]*x.shape[3], memory_gb)
     x = _chain([m for level in enc.levels[:n] for m in level], x, x.shape[2], memory_gb)
     for level in enc.levels[n:]: x = level(x)
     return enc.out(x)
 
 def _pictures(dec, z, memory_gb):
+    if not isinstance(dec, Decoder): return dec(z)
     k, height, width = len(dec.levels), *z.shape[2:]
     n = whole_levels(dec, height*width*4**k, memory_gb)
     z = dec.start(z)
@@ -278,10 +280,10 @@ def size_notes(
     width:int,
 ) -> list: # of what the model does, in words; empty for squares of its size
     "What has to be said of pictures of this size"
-    stride, notes = 2**len(model.encoder.levels), []
+    stride, notes = model.stride, []
     if height % stride or width % stride: notes.append(f'padded to multiples of {stride}')
     grid, trained = (-(-height//stride), -(-width//stride)), model.size//stride
-    if grid != (trained, trained) and any(isinstance(m, AttnBlock) for m in model.modules()):
+    if grid != (trained, trained) and any('Attn' in type(m).__name__ for m in model.modules()):
         notes.append(f"the model's attention was trained on grids of {trained}×{trained} alone")
     return notes
 
@@ -347,7 +349,7 @@ def decode(self:VQVAE,
     if idx.ndim != 3 or not idx.numel():
         shape = ', '.join(map(str, idx.shape))
         raise AvatarError(f"indices have shape ({shape}); a batch of them is (b, height, width)")
-    stride, (rows, columns) = 2**len(self.encoder.levels), idx.shape[1:]
+    stride, (rows, columns) = self.stride, idx.shape[1:]
     height, width = size or (rows*stride, columns*stride)
     if (-(-height//stride), -(-width//stride)) != (rows, columns):
         raise AvatarError(f"{rows} rows of {columns} codes are no picture of height {height} and width {width}")

@@ -73,7 +73,8 @@ class Rescale(nn.Module):
 
 class PublicVQVAE(nn.Module):
     "Someone else's tokenizer with the interface of our `VQVAE`. Raises `AvatarError`"
-    encode, decode, autoencode, forward = VQVAE.encode, VQVAE.decode, VQVAE.autoencode, VQVAE.forward
+    encode, decode, reconstruct = VQVAE.encode, VQVAE.decode, VQVAE.reconstruct
+    autoencode, forward = VQVAE.autoencode, VQVAE.forward
     def __init__(self,
         encoder:nn.Module, # (b, 3, h, w) → latents
         quantizer:nn.Module, # with our interface

@@ -469,6 +469,7 @@ def reconstruct(
     check_range(1, batch_size=batch_size)
     check_range(0, memory_gb=memory_gb)
     model, out, n, taken = load_model(ckpt), Path(out), 0, set()
+    if own and not hasattr(model, 'reconstruct'): raise AvatarError(f'{ckpt} takes squares alone; leave out --fit keep')
     source = open_pictures(str(src), model.size, any_suffix, own)
     square, bad = dict(size=model.size, fit=fit, background=background, mislabelled=mislabelled), [*source.bad]
     names = {p: png_name(p, taken, whole=not alone) for p in source.items}
