@@ -1,6 +1,6 @@
 """Memory of anime_vq_reconstruct --fit keep on large pictures, by the model of vqvae_anime with random weights
 
-    OMP_NUM_THREADS=1 python benchmarks/sizes.py     # ten minutes on a slow core; Linux only
+    OMP_NUM_THREADS=1 python benchmarks/sizes.py     # five minutes of a slow core; Linux only
     python benchmarks/sizes.py --few --out small.json     # the first two rows
 """
 import argparse, subprocess, sys, tempfile
@@ -15,7 +15,7 @@ from anime_vq_nb.data import demo_avatar, demo_style
 from anime_vq_nb.decoder import VQVAE, whole_levels
 from record import write_record
 
-ROWS = (256, 256, 2.0), (1024, 768, 2.0), (1024, 768, 0.5), (2048, 1536, 2.0)  # width, height, memory_gb
+ROWS = (256, 256, 2.0), (1024, 768, 2.0), (1024, 768, 0.5)  # width, height, memory_gb
 # VmHWM, not getrusage: that would also count the process that started this one
 MEASURED = """
 import sys
