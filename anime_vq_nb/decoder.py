@@ -94,7 +94,8 @@ def public_loader(
     "Whose model a name means: other people's begin with a prefix, as in taming:FILE, or were saved with a note of it"
     prefix, colon, _ = str(path).partition(':')
     config = Path(path)/'config.json'
-    theirs = prefix in PREFIXES if colon else config.is_file() and '"public":' in config.read_text(encoding='utf-8')
+    named = colon and prefix in PREFIXES
+    theirs = named or config.is_file() and '"public":' in config.read_text(encoding='utf-8')
     return import_module(PUBLIC).load_public if theirs else None
 
 def find_pretrained(
