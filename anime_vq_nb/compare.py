@@ -15,6 +15,7 @@ from datetime import date
 from functools import partial
 from itertools import product
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -76,7 +77,8 @@ def plot_faces(
             three = to_uint8(torch.cat([x, x_rec, error_picture(x, x_rec)]))
             ax.imshow(make_grid(three, 3, 1, pad_value=255).permute(1, 2, 0))
             ax.set_title(f'{rank}: {scores[name][i]:.3f}', fontsize=7, pad=2)
-        row[0].text(-.02, .5, name[-24:], fontsize=8, rotation=90, ha='right', va='center', transform=row[0].transAxes)
+        place = dict(rotation=90, ha='right', va='center', transform=row[0].transAxes)
+        row[0].text(-.02, .5, fill(name[-28:], 14), fontsize=7, **place)
     for ax in axs.flat: ax.axis('off')
     fig.suptitle(f'{what}, the larger the worse', fontsize=8)
     return fig
