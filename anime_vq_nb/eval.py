@@ -26,7 +26,7 @@ from torchmetrics.utilities import dim_zero_cat
 from tqdm.auto import tqdm
 
 from .data import AvatarDataset, in_validation, normalize, to_uint8, whole_batch
-from .decoder import VQVAE, find_pretrained
+from .decoder import VQVAE, check_finite, find_pretrained
 from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage
 from .runs import read_checkpoint
@@ -55,7 +55,7 @@ def load_model(
 ) -> VQVAE: # in eval mode
     "Load a trained model. Raises `AvatarError` where there is none, or only the checkpoints of a run not finished"
     folder = Path(path)
-    if folder.is_file(): model = load_checkpoint(path)
+    if folder.is_file(): model = check_finite(load_checkpoint(path), path)
     else:
         stopped = sorted(folder.glob('checkpoints/*.ckpt'), key=lambda f: (f.stat().st_mtime, f.name))
         if stopped and not any((folder/name).exists() for name in ('pretrained', 'config.json')):
