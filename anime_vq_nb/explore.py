@@ -8,6 +8,7 @@ __all__ = ['MODULES', 'WAYS', 'as_face', 'face_of_tensor', 'given_codes', 'pictu
 
 # %% ../nbs/14_explore.ipynb #e1400004
 import math, re
+from contextlib import ExitStack
 from functools import partial
 from io import BytesIO
 from itertools import count
@@ -54,7 +55,8 @@ def as_face(
     if isinstance(x, Tensor): return face_of_tensor(x, size)
     if isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 3 and x.shape[2] == 3: x = Image.fromarray(x)
     if isinstance(x, (str, Path)): name, data = Path(x).name, partial(read_file, x)
-    elif isinstance(x, Image.Image): name, data = '', partial(png_of, x)
+    elif isinstance(x, Image.Image):
+        name, data = '', partial(png_of, x.convert('RGB') if x.mode in ('CMYK', 'YCbCr', 'HSV') else x) # PNG has none
     else:
         kind = f'an array of {x.dtype} {x.shape}' if isinstance(x, np.ndarray) else f'of type {type(x).__name__}'
         raise AvatarError(f"the picture is {kind}; give a path, a PIL image, uint8 (h, w, 3) or a tensor")
@@ -75,7 +77,7 @@ def face_of_tensor(
     low, high = x.min().item(), x.max().item()
     if low < -1.01 or high > 1.01:
         raise AvatarError(f"the picture goes from {low:.3g} to {high:.3g}; it is in [-1, 1], as normalize makes it")
-    return x
+    return x.float()
 
 # %% ../nbs/14_explore.ipynb #e140000f
 @evaluating
@@ -194,9 +196,12 @@ def settle(self:Painter,
     now.told = True
     face = self.faces.get(now.given)
     if now.given != self._given.get('n'): self._given = dict(n=now.given, png=png_of(face) if face else b'')
-    for name,new in (('given', face), ('codes', now.codes), ('picture', now.picture)):
+    def bring(name, new):
         if self.now is now and getattr(self, name) is not new: self.set_trait(name, new) # an observer may decide anew
-    self.tell(self.now.codes, self.now.picture, to, **said)
+    with ExitStack() as last_first: # all of it, even where an observer raises
+        last_first.callback(lambda: self.tell(self.now.codes, self.now.picture, to, **said))
+        for name,new in (('picture', now.picture), ('codes', now.codes), ('given', face)):
+            last_first.callback(bring, name, new)
 
 @patch
 def tell(self:Painter,
@@ -390,10 +395,11 @@ def browsed(
     store, # an AvatarStore, its folder, or pictures (m, 3, size, size) in [-1, 1]: a tensor or a dataset
     n:int, # pictures at most
 ): # a dataset of up to n of them
-    "Pictures to look for codes in. Raises `AvatarError` for a store of another size"
-    check_range(1, n=n)
+    "Pictures to look for codes in. Raises `AvatarError` where there are none, or for those of another size"
     if isinstance(store, AvatarStore): store = store.path
     ds = held_out(store, model.size, 'all') if isinstance(store, (str, Path)) else store
+    check_range(1, n=n, pictures=len(ds))
+    face_of_tensor(ds[0].float(), model.size) # bytes are not in [-1, 1]
     return Subset(ds, sorted(shuffled(len(ds))[:n]))
 
 def nearest_codes(

@@ -12,7 +12,7 @@ __all__ = ['Part', 'LATER', 'export_cli', 'import_onnx', 'CodesOf', 'code_vector
 # %% ../nbs/13_export.ipynb #3d9eb22d
 import gzip, inspect, json, logging, shlex, shutil, sys, warnings
 from collections import namedtuple
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
@@ -172,7 +172,7 @@ def hushed():
     was = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally: logging.disable(was)

@@ -9,7 +9,7 @@ __all__ = ['printable', 'Source', 'read_file', 'FolderSource', 'read_csv', 'read
            'given_pictures']
 
 # %% ../nbs/22_sources.ipynb #a1e01d4e
-import hashlib, io, lzma, os, re, sys, tarfile, zipfile, zlib
+import hashlib, io, json, lzma, os, re, sys, tarfile, zipfile, zlib
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
@@ -64,6 +64,10 @@ class Source:
         elif printable(path) != path: self.reject(path, 'bad name', 'not UTF-8, or with control characters; rename it')
         elif path in self.items: self.reject(path, 'same name twice', 'only the first is taken')
         else: self.items[path] = stamp
+
+    def changed(self) -> bool:
+        "Is it another since it was listed, in a way that `read` does not see?"
+        return False
 
     def read(self,
         paths:set, # some of items
@@ -389,7 +393,14 @@ class StoreSource(Source):
     def pixels(self, path): # read, not mapped: pages of a map would stay in memory, one picture after the other
         images, one = self.store.images, self.store.images[self.place[path]]
         at = images.offset + self.place[path]*one.nbytes
-        return np.fromfile(images.filename, one.dtype, one.size, offset=at).reshape(one.shape)
+        try: return np.fromfile(images.filename, one.dtype, one.size, offset=at).reshape(one.shape)
+        except (OSError, ValueError) as e: # a lost disk, a file that is shorter now
+            why = f"{images.filename} cannot be read any more ({' '.join(str(e).split())})"
+            raise AvatarError(f"{why}; see to it, and run the same again") from None
+
+    def changed(self):
+        info = self.store.path/'info.json'
+        return not info.is_file() or json.loads(info.read_text(encoding='utf-8')) != self.store.info
 
     def load(self, path):
         png = io.BytesIO()

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TokenTable', 'COLUMNS', 'LABEL', 'ROWS', 'TOKEN_FILES', 'UNREADABLE', 'MARK', 'code_type', 'rows_table', 'check_kind',
-           'check_target', 'codes_hash', 'write_tokens', 'same_tokenizer', 'read_tokens', 'TokenParts', 'TokenPictures',
-           'views_of', 'png_name', 'check_pngs', 'save_png']
+           'check_target', 'codes_hash', 'rows_hash', 'write_tokens', 'same_tokenizer', 'read_tokens', 'TokenParts',
+           'TokenPictures', 'views_of', 'png_name', 'check_pngs', 'save_png']
 
 # %% ../nbs/29_token_files.ipynb #2cfc8ccb
 import hashlib, io, json, os, shutil, sys, tarfile, zipfile, zlib
@@ -165,6 +165,14 @@ def codes_hash(
     for i in range(0, len(codes), ROWS): h.update(np.ascontiguousarray(codes[i:i+ROWS]))
     return h.hexdigest()
 
+def rows_hash(
+    shape:tuple, # of the codes
+    table:pd.DataFrame, # a row for each grid
+) -> str: # hexadecimal
+    "SHA-256 of what is known of the codes, as text"
+    columns = {k: table[k].astype(str).tolist() for k in sorted(table)}
+    return hashlib.sha256(json.dumps([*shape, columns]).encode()).hexdigest()
+
 def write_tokens(
     path, # .npz, .parquet or .tar
     codes:np.ndarray, # (n, h, w), integers, perhaps mapped
@@ -172,7 +180,8 @@ def write_tokens(
     about:dict, # tokenizer (its hash), n_codes, size, and whatever else JSON holds
 ) -> Path: # the file
     "Write a token file, whole or not at all; the same tokens give the same bytes. Raises `AvatarError`"
-    path, about = check_target(path), dict(about, sha256=codes_hash(codes))
+    path = check_target(path)
+    about = dict(about, sha256=codes_hash(codes), rows_sha256=rows_hash(codes.shape, table))
     part = path.with_name(f'.{path.name}.part') # the next call overwrites it
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -184,15 +193,21 @@ def write_tokens(
 # %% ../nbs/29_token_files.ipynb #acec32b9
 def _fault(t):
     "What is wrong with what a file holds; an empty string where nothing is"
+    if not isinstance(t.about, dict): return 'it does not say what made it'
     lacks = [c for c in COLUMNS if c not in t.table] + [k for k in ('tokenizer', 'n_codes', 'size') if k not in t.about]
     if lacks: return f'it lacks {lacks[0]}'
+    if type(k := t.about['n_codes']) is not int: return f'its n_codes is {k!r}'
     if t.codes.ndim != 3 or t.codes.dtype.kind not in 'iu': return f'its codes are {t.codes.dtype} {t.codes.shape}'
     if len(t.codes) != len(t.table): return f'it has {len(t.table)} names for {len(t.codes)} grids'
     if not len(t.codes): return 'it is empty'
+    if t.table['view'].dtype.kind not in 'iu': return f"its column view is {t.table['view'].dtype}, not integers"
+    for c in ('path', 'key', 'split'):
+        if any(not isinstance(v, str) or '\0' in v for v in t.table[c]): return f'its column {c} is not plain text'
     low, high = int(t.codes.min()), int(t.codes.max())
-    if low < 0 or high >= (k := t.about['n_codes']): return f'it has codes from {low} to {high}, not 0 to {k - 1}'
-    wrote = t.about.pop('sha256', None)
+    if low < 0 or high >= k: return f'it has codes from {low} to {high}, not 0 to {k - 1}'
+    wrote, rows = t.about.pop('sha256', None), t.about.pop('rows_sha256', None) # None: of an older version
     if wrote not in (None, codes_hash(t.codes)): return 'its codes are not those that were written'
+    if rows not in (None, rows_hash(t.codes.shape, t.table)): return 'its rows are not those that were written'
     return ''
 
 def same_tokenizer(
@@ -367,7 +382,7 @@ def save_png(
     file, says = Path(file), PngInfo()
     says.add_text('Software', MARK)
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f'.{file.name}.part')
+    part = file.with_name(f'.{zlib.crc32(file.name.encode()):08x}.part') # a name as long as can be has no room for more
     try:
         picture.save(part, 'PNG', pnginfo=says)
         part.replace(file)

@@ -352,7 +352,9 @@ def _encode(model, source, out, options, square):
         kept = f'{len(parts.rows)} pictures are done and kept in {parts.path}'
         raise KeyboardInterrupt(f'stopped; {kept}; run the same again, and it goes on') from None
     bad = [r for r in [*source.bad, *parts.rows] if 'reason' in r]
-    if len(parts.rows) < len(source.items): raise AvatarError("the source changed meanwhile; run the same again")
+    if changed := source.changed(): parts.remove() # its codes may be of either
+    if changed or len(parts.rows) < len(source.items):
+        raise AvatarError("the source changed meanwhile; run the same again")
     if not parts.n:
         parts.remove()
         raise AvatarError(f"none of the {len(bad)} pictures could be read; the first:{bad_line(bad[0])}")

@@ -25,6 +25,7 @@ def check_out(
     "Raises `AvatarError` for a folder, or a file, that no export wrote"
     if out.resolve() == Path.cwd(): raise AvatarError(f"{out} is the folder that you are in; give another")
     if not out.exists(): return
+    if out.is_mount(): raise AvatarError(f"{out} is where a disk is mounted; give a folder in it")
     if not out.is_dir(): raise AvatarError(f"{out} is a file; give a folder that is new, or an older export")
     there = {f.relative_to(out).as_posix() for f in out.rglob('*') if not f.is_dir()}
     try: known = set(json.loads((out/'page.json').read_text(encoding='utf-8'))['files'])
@@ -43,6 +44,7 @@ def whole_folder(
     with only_one(out):
         shutil.rmtree(part, ignore_errors=True)
         if old.exists() and not out.exists(): old.rename(out) # killed between the two lines below
+        shutil.rmtree(old, ignore_errors=True) # killed after them
         try:
             part.mkdir()
             yield part
