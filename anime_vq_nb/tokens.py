@@ -471,7 +471,6 @@ def reconstruct(
     check_range(1, batch_size=batch_size)
     check_range(0, memory_gb=memory_gb)
     model, out, n, taken = load_model(ckpt), Path(out), 0, set()
-    if own and not hasattr(model, 'reconstruct'): raise AvatarError(f'{ckpt} takes squares alone; leave out --fit keep')
     source = open_pictures(str(src), model.size, any_suffix, own)
     square, bad = dict(size=model.size, fit=fit, background=background, mislabelled=mislabelled), [*source.bad]
     names = {p: png_name(p, taken, whole=not alone) for p in source.items}
@@ -481,9 +480,8 @@ def reconstruct(
         good = [r['path'] for r in rows if 'reason' not in r]
         bad += [r for r in rows if 'reason' in r]
         n += len(good)
-        if not good: continue
-        _save_all(_reconstructions(model, x, alone, memory_gb if own else None), out, [names[p] for p in good])
-        notes.update(size_notes(model, *x.shape[2:]) if own else [])
+        if good: _save_all(_reconstructions(model, x, alone, memory_gb if own else None), out, [names[p] for p in good])
+        if good and own: notes.update(size_notes(model, *x.shape[2:]))
     if not n: raise AvatarError(f'none of the {len(bad)} pictures in {src} could be read; the first:{bad_line(bad[0])}')
     at = 'each at its own size' if own else f'{model.size}×{model.size}'
     written = f'{n} pictures from {src} through {ckpt}, {at}, written to {out}'
