@@ -69,7 +69,9 @@ def check_size(
 # %% ../nbs/16_store.ipynb #f1600001
 def check_choice(name, value, choices):
     "Raises `AvatarError` for an option that is none of its choices"
-    if value not in choices: raise AvatarError(f"{name} is {value!r}; it can be {' or '.join(map(repr, choices))}")
+    *most, last = map(repr, choices)
+    can = f"{', '.join(most)} or {last}" if most else last
+    if value not in choices: raise AvatarError(f'{name} is {value!r}; it can be {can}')
 
 # %% ../nbs/16_store.ipynb #3bc2305c
 @contextmanager
