@@ -258,7 +258,7 @@ def start_codes(self:VQVAEModel):
         latents.append(all_gather(z.float()))
         if sum(map(len, latents)) >= n: break
     if (found := sum(map(len, latents))) < n:
-        rank_zero_warn(f'kmeans_images is {n}, but there are {found} training pictures; the codes start from these')
+        rank_zero_warn(f'kmeans_images is {n}, but batches hold {found} training pictures; the codes start from these')
     self.model.quantizer.start_from(torch.cat(latents)[:n], seed=self.draw_seed('k-means'))
     self.model.quantizer.bypass = False
 
