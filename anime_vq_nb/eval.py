@@ -26,7 +26,7 @@ from torchmetrics.utilities import dim_zero_cat
 from tqdm.auto import tqdm
 
 from .data import AvatarDataset, in_validation, normalize, to_uint8, whole_batch
-from .decoder import VQVAE, check_finite, find_pretrained, public_loader
+from .decoder import VQVAE, check_weights, find_pretrained, public_loader
 from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage, histogram
 from .runs import read_checkpoint
@@ -55,8 +55,8 @@ def load_model(
 ) -> VQVAE: # in eval mode
     "Load a trained model. Raises `AvatarError` where there is none, or only the checkpoints of a run not finished"
     folder = Path(path)
-    if public := public_loader(path): model = check_finite(public(path), path)
-    elif folder.is_file(): model = check_finite(load_checkpoint(path), path)
+    if public := public_loader(path): model = check_weights(public(path), path)
+    elif folder.is_file(): model = check_weights(load_checkpoint(path), path)
     else:
         stopped = sorted(folder.glob('checkpoints/*.ckpt'), key=lambda f: (f.stat().st_mtime, f.name))
         if stopped and not any((folder/name).exists() for name in ('pretrained', 'config.json')):

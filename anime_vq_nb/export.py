@@ -319,7 +319,9 @@ def palette_patches(
     seen = slice(around*patch, (around + 1)*patch)
     parts = torch.as_tensor(range(model.quantizer.n_codes) if codes is None else codes).split(64)
     def draw(p): return to_uint8(model.decode(p[:,None,None].expand(-1, wide, wide))[:,:,seen,seen]).cpu()
-    return torch.cat([draw(p) for p in tqdm(parts, desc='drawing the codes', delay=2, leave=False)])
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'a picture of') # a grid of another size is meant here
+        return torch.cat([draw(p) for p in tqdm(parts, desc='drawing the codes', delay=2, leave=False)])
 
 def patch_sheet(
     patches:Tensor, # uint8 (K, 3, patch, patch)

@@ -8,7 +8,7 @@ __all__ = ['HOLDERS', 'PLACES', 'convert_line', 'read_weights', 'public_norm', '
            'load_part', 'public_nets']
 
 # %% ../nbs/31_foreign.ipynb #f3100004
-import pickle, re, warnings
+import pickle, re, shlex, warnings
 from pathlib import Path
 
 import torch
@@ -29,8 +29,9 @@ def convert_line(
     out = Path(file).with_suffix('.safetensors').as_posix()
     find = "next((c[k] for k in ('ema','model','state_dict') if k in c), c)"
     keep = f"{{k: v.contiguous().clone() for k,v in {find}.items() if torch.is_tensor(v)}}"
-    load = f"c=torch.load('{Path(file).as_posix()}', 'cpu', weights_only=False)"
-    return f'python -c "import torch, safetensors.torch as s; {load}; s.save_file({keep}, \'{out}\')"'
+    load = "c=torch.load(sys.argv[1], 'cpu', weights_only=False)"
+    code = f'import sys, torch, safetensors.torch as s; {load}; s.save_file({keep}, sys.argv[2])'
+    return f'python -c "{code}" {shlex.join([Path(file).as_posix(), out])}'
 
 def _unwrapped(got, file):
     "The tensors in what a file holds"

@@ -11,7 +11,6 @@ __all__ = ['RunModule', 'Averaging', 'averaged', 'RunOptions', 'BestCheckpoint',
 import csv, math, platform, shlex, shutil, signal, subprocess, time, warnings
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timezone
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from pickle import UnpicklingError
@@ -30,6 +29,7 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from . import __version__
 from anime_vq_nb.commands import (
     ConfigCLI, auto_precision, check_trainer, in_notebook, load_yaml, out_of_memory, progress_bar,
 )
@@ -345,7 +345,7 @@ class KeptCSV(CSVLogger):
 def git_commit() -> str:
     "Commit of the package's checkout, with a + if it was changed since; the version where nothing tracks its files"
     git = lambda *a: subprocess.run(['git', '-C', str(files('anime_vq_nb')), *a], capture_output=True, text=True)
-    released = f'version {version("anime_vq_nb")}'
+    released = f'version {__version__}'
     if not shutil.which('git') or git('ls-files', '--error-unmatch', 'train.py').returncode: return released
     if (head := git('rev-parse', '--short', 'HEAD')).returncode: return released # nothing is committed yet
     return head.stdout.strip() + '+'*bool(git('status', '--porcelain', '-uno', '.').stdout.strip())

@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/sizes.py     # five minutes of a slow core; Linux only
     python benchmarks/sizes.py --few --out small.json     # the first two rows
 """
-import argparse, subprocess, sys, tempfile
+import argparse, inspect, subprocess, sys, tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 def make_model():
     "The architecture of vqvae_anime; attention, which starts as the identity, does something"
-    known = VQVAE.__init__.__code__.co_varnames
+    known = inspect.signature(VQVAE).parameters
     torch.manual_seed(0)
     model = VQVAE(**{k: v for k, v in read_config(find_config("vqvae_anime"))["model"].items() if k in known})
     with torch.no_grad():
