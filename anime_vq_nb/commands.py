@@ -217,10 +217,18 @@ def add_help(
 # %% ../nbs/19_commands.ipynb #69a2c841
 class ConfigCLI: # without its base, which takes seconds to import
     "For `LightningCLI`, before it among the bases: configurations by name, `fit` and `validate`, errors in one line"
+    def __init__(self, *given, args:list, **kw):
+        self.argv = list(args)
+        super().__init__(*given, args=args, **kw)
+
     @classmethod
     def subcommands(cls):
         known = super().subcommands()
         return {k: known[k] | {'weights_only'} for k in ('fit', 'validate')}
+
+    def _prepare_subcommand_parser(self, klass, subcommand, **kw): # Lightning's, which takes half a second for each
+        called = subcommand in self.argv # the others are named in the help, and need no options
+        return super()._prepare_subcommand_parser(klass, subcommand, **kw) if called else self.init_parser(**kw)
 
     @staticmethod
     def read_arguments(argv:list) -> list:
@@ -232,8 +240,7 @@ class ConfigCLI: # without its base, which takes seconds to import
     def parse_arguments(self, parser, args):
         "Read the arguments; raises `AvatarError` for those that do not fit"
         from jsonargparse import ArgumentError
-        self.argv, args = list(args), self.read_arguments(args)
-        try: self.config = parser.parse_args(args)
+        try: self.config = parser.parse_args(args := self.read_arguments(args))
         except ArgumentError as e:
             command = ''.join(f' {a}' for a in args[:1] if a in self.subcommands())
             raise AvatarError(f"{one_side(' '.join(str(e).split()))}; see {parser.prog}{command} --help") from None
