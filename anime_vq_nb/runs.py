@@ -415,8 +415,8 @@ class RunCLI(ConfigCLI, LightningCLI):
             raise AvatarError(f"seed_everything is {options.seed_everything}; it goes from 0 to {2**32 - 1}")
         if options.ckpt_path == '': raise AvatarError('--ckpt_path is empty; name a checkpoint, or leave it out')
         self.ckpt = read_checkpoint(options.ckpt_path, self.trains, mmap=True) if options.ckpt_path else None
-        if self.ckpt and options.model.get('init_from'):
-            options.model.init_from = None # all weights are in the checkpoint
+        if self.ckpt and 'init_from' in options.model:
+            options.model.init_from = self.model_class.resumes_from(options.ckpt_path)
 
     def check_resume(self): # as soon as the model is there
         "Raises `AvatarError` where training cannot go on from the checkpoint"

@@ -32,7 +32,7 @@ from anime_vq_nb.commands import (
     without_phase,
 )
 from .data import AnimeDataModule, batches_together, show_rows, shuffled
-from .decoder import VQVAE, evaluating
+from .decoder import VQVAE, evaluating, make_model, public_loader
 from .finite import FiniteSteps, check_optimizer, fused
 from .losses import VQVAELoss, gradient_energy, psnr
 from .optimizers import Muon, muon_groups, warmup_cosine
@@ -62,6 +62,7 @@ def check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae):
 class VQVAEModel(FiniteSteps):
     "A `VQVAE`, its losses and its optimizer, for Lightning. Raises `AvatarError` for settings that make no sense"
     unseen, codes_begun = VQVAE.unseen(), False # has the time of k-means passed?
+    defaults = {} # option of VQVAE → its default here, where it is another
     ready = property(lambda self: not getattr(self.model.quantizer, 'bypass', False)) # do its codes mean something?
     def __init__(self,
         w_rec:float=1., # weight of the pixels
@@ -102,15 +103,21 @@ class VQVAEModel(FiniteSteps):
         check_choice('schedule', schedule, ('cosine', 'plateau'))
         perc_weights = str(perc_weights) # plain types, so that the checkpoint can be read without unpickling
         self.save_hyperparameters()
-        self.model = VQVAE(**vqvae).to(memory_format=torch.channels_last)
+        self.model = self.build(**vqvae).to(memory_format=torch.channels_last)
         check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae) # of a quantizer that there is
-        if 0 < (v := kmeans_images*(self.model.size >> len(self.model.encoder.levels))**2) < vqvae.get('n_codes', 1024):
+        if 0 < (v := kmeans_images*(self.model.size//self.model.stride)**2) < self.model.quantizer.n_codes:
             raise AvatarError(f'{kmeans_images} kmeans_images have {v} vectors, fewer than codes (n_codes); give more')
         self.loss = VQVAELoss(w_rec, w_vq, w_commit, w_perc, l2, perc_weights)
         self.energy, self.energy_rec = MeanMetric(), MeanMetric()
         self.usage = CodebookUsage(self.model.quantizer.n_codes)
         self.worst = [] # PSNR, originals and reconstructions of the worst faces of a validation
         self.places = [] # (vectors, errors) of a step's batches so far, when codes are to be revived
+
+    def build(self, **vqvae): return VQVAE(**vqvae)
+    @classmethod
+    def planned(cls, options, size): return make_model(options | dict(size=size)) # what a run will train
+    @staticmethod
+    def resumes_from(ckpt): return None # what stands for init_from: all weights are in the checkpoint, and no shape
 
     def setup(self, stage):
         "Compile encoder and decoder, in their place, so that names of weights stay"
@@ -351,6 +358,7 @@ class TrainCLI(RunCLI):
         "Options of the run; one size for data and model; help from docments"
         parser.add_class_arguments(TrainOptions, 'run')
         parser.link_arguments('data.size', 'model.size')
+        parser.set_defaults({f'model.{k}': v for k,v in self.model_class.defaults.items()})
         add_help(parser, 'model', VQVAE.__init__, *(k.__init__ for k in reversed(model_classes(self.model_class))))
         add_help(parser, 'data', AnimeDataModule.__init__)
         add_help(parser, 'run', TrainOptions.__init__)
@@ -444,10 +452,10 @@ class TokenizerRun(Run, kind='tokenizer'):
     @property
     def model(self) -> VQVAE: # in eval mode, on the CPU
         "The exported model; until there is one, that of the best checkpoint so far"
-        if (self.folder/'pretrained').is_dir(): return VQVAE.from_pretrained(self.folder)
+        load = public_loader(self.folder) or VQVAE.from_pretrained
+        if (self.folder/'pretrained').is_dir(): return load(self.folder)
         if not (file := self.best or self.last): raise AvatarError(f'{self.folder} has no checkpoint yet')
-        ckpt, known = read_checkpoint(file), inspect.signature(VQVAE).parameters
-        model = VQVAE(**{k: v for k,v in ckpt['hyper_parameters'].items() if k in known})
+        model = make_model((ckpt := read_checkpoint(file))['hyper_parameters'])
         model.load_state_dict({k[6:]: v for k,v in ckpt['state_dict'].items() if k.startswith('model.')})
         return model.eval()
 
@@ -489,8 +497,7 @@ def plan(
     data, model, steps, size = cfg['data'], cfg['model'], cfg['trainer']['max_steps'], cfg['data']['size']
     if steps < 1: raise AvatarError(f'max_steps is {steps}; a plan needs the number of steps')
     n = data['n_demo'] if data['data'] == 'demo' else len(AvatarStore(data['data']))
-    known = inspect.signature(VQVAE).parameters
-    with torch.device('meta'): model = VQVAE(**{k: v for k,v in model.items() if k in known} | dict(size=size))
+    with torch.device('meta'): model = find_model(cfg['run']['model']).planned(model, size)
     gb = 16*sum(p.numel() for p in model.parameters())/1e9 # weights, their average, two moments of Adam
     files = 4 + steps//cfg['run']['ckpt_every']
     print(f"{config}: {steps:,} steps of {data['batch_size']}, {size}×{size}, over {n:,} pictures\n"
