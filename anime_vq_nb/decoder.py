@@ -389,7 +389,7 @@ def evaluating(
 
 # %% ../nbs/03_decoder.ipynb #f3000011
 def make_model(
-    options:dict, # of a run, as its checkpoints hold them: arguments of VQVAE, or the plan of someone else's; and others
+    options:dict, # of a run, as its checkpoints hold them: arguments of VQVAE, or someone else's plan; and others
 ) -> nn.Module: # VQVAE, or a PublicVQVAE
     "An untrained model of the shape that a run's has"
     if plan := options.get('plan'): return import_module(PUBLIC).from_plan(plan)

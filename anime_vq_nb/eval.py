@@ -10,7 +10,7 @@ __all__ = ['RANGE', 'FEW', 'LIBRARIES', 'load_checkpoint', 'load_model', 'held_o
            'grid_side', 'position_counts', 'code_weights', 'draw_codes']
 
 # %% ../nbs/06_eval.ipynb #b05a5ecf
-import hashlib, inspect, math, time, warnings
+import hashlib, math, time, warnings
 from importlib.metadata import version
 from pathlib import Path
 

@@ -59,7 +59,8 @@ def load_phase1(
         raise AvatarError(f"init_from is {path}, where there is neither a checkpoint nor a run's folder")
     source = load_model(path, 'cpu')
     if hasattr(source, 'plan') and not options.get('plan'):
-        raise AvatarError(f"{path} is someone else's ({source.source}); its shape is taken over by --config finetune_gan")
+        advice = 'its architecture is taken over by --config finetune_gan'
+        raise AvatarError(f"{path} is someone else's ({source.source}); {advice}")
     if not hasattr(source, 'plan'): check_same(path, source._hub_mixin_config, options, VQVAE.unseen())
     try: model.load_state_dict(source.state_dict())
     except RuntimeError as e:
@@ -129,8 +130,14 @@ class VQGANModel(VQVAEModel):
         self.lecam = LeCAM()
         if not init_from: return
         load_phase1(self.model, init_from, vqvae)
-        if said := load_discriminator(self.discriminator, init_from): rank_zero_only(print)(said)
+        self.begins = load_discriminator(self.discriminator, init_from)
 
+    def on_fit_start(self):
+        "Say what it starts from"
+        VQVAEModel.on_fit_start(self)
+        if self.begins and not self.trainer.ckpt_path: rank_zero_only(print)(self.begins)
+
+    begins = '' # a line on what it starts from
     export_by = None # the adversary worsens every distance, so the best validation would be one before its time
     accumulate_option = '--model.accumulate'
 

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['check_codes', 'VQVAEModel', 'patch_errors', 'reconstructions', 'Pictures', 'some_pictures', 'TrainOptions',
-           'run_callbacks', 'TrainCLI', 'summary', 'train_class', 'make_cli', 'train_cli', 'option_groups', 'fit',
+           'run_callbacks', 'TrainCLI', 'train_class', 'make_cli', 'train_cli', 'summary', 'option_groups', 'fit',
            'TokenizerRun', 'small', 'trial', 'plan']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
-import inspect, io, json, math
+import io, json, math
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -61,8 +61,8 @@ def check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae):
 # %% ../nbs/05_train.ipynb #a333f583
 class VQVAEModel(FiniteSteps):
     "A `VQVAE`, its losses and its optimizer, for Lightning. Raises `AvatarError` for settings that make no sense"
-    unseen, codes_begun = VQVAE.unseen(), False # has the time of k-means passed?
-    defaults = {} # option of VQVAE → its default here, where it is another
+    unseen, defaults = VQVAE.unseen(), {} # option of VQVAE → another default in the command
+    codes_begun = False # has the time of k-means passed?
     ready = property(lambda self: not getattr(self.model.quantizer, 'bypass', False)) # do its codes mean something?
     def __init__(self,
         w_rec:float=1., # weight of the pixels
@@ -114,10 +114,8 @@ class VQVAEModel(FiniteSteps):
         self.places = [] # (vectors, errors) of a step's batches so far, when codes are to be revived
 
     def build(self, **vqvae): return VQVAE(**vqvae)
-    @classmethod
-    def planned(cls, options, size): return make_model(options | dict(size=size)) # what a run will train
-    @staticmethod
-    def resumes_from(ckpt): return None # what stands for init_from: all weights are in the checkpoint, and no shape
+    planned = staticmethod(lambda options, size: make_model(options | dict(size=size))) # what a run will train
+    resumes_from = staticmethod(lambda ckpt: None) # what stands for init_from: all weights are in the checkpoint
 
     def setup(self, stage):
         "Compile encoder and decoder, in their place, so that names of weights stay"
@@ -270,15 +268,14 @@ def start_codes(self:VQVAEModel):
     self.model.quantizer.bypass = False
 
 # %% ../nbs/05_train.ipynb #fa657bc2
+@evaluating
 def reconstructions(
     model:VQVAE, # in any mode; it is left as it was
     x:Tensor, # pictures, (b, 3, size, size) in [-1, 1]
     path=None, # also write a PNG there
 ) -> plt.Figure:
     "Originals above their reconstructions"
-    was, device = model.training, next(model.parameters()).device
-    with torch.no_grad(): x_rec = model.eval()(x.to(device)).float().cpu()
-    model.train(was)
+    x_rec = model(x.to(next(model.parameters()).device)).float().cpu()
     return show_rows({'originals': x, 'reconstructions': x_rec}, path=path)
 
 class Pictures(Callback):
@@ -293,7 +290,7 @@ class Pictures(Callback):
         due = self.now or not step % self.every
         if not due or step == self.last or not trainer.is_global_zero: return
         self.last, self.now = step, False # with accumulation, several batches share a step
-        with averaged(trainer, module): rows = reconstructions(module.model, some_pictures(trainer, self.n))
+        with averaged(trainer, module): rows = reconstructions(module.model, some_pictures(trainer.datamodule, self.n))
         log_figure(trainer, 'reconstructions', rows)
         fig, ax = plt.subplots(figsize=(3.5, 1.6), layout='constrained')
         log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts, ax).figure)
@@ -304,10 +301,9 @@ class Pictures(Callback):
         _, x, x_rec = module.worst
         log_figure(trainer, 'worst', show_rows({'the worst of all held-out faces': x, 'reconstructions': x_rec}))
 
-def some_pictures(trainer, n:int=8) -> Tensor: # (n, 3, size, size); fewer where fewer are held out
-    "Held-out pictures, always the same ones"
-    val = trainer.datamodule.val_ds
-    return torch.stack([val[i] for i in sorted(shuffled(len(val))[:n])])
+def some_pictures(dm, n:int=8) -> Tensor: # (n, 3, size, size); fewer where fewer are held out
+    "Held-out pictures of a data module, always the same ones"
+    return torch.stack([dm.val_ds[i] for i in sorted(shuffled(len(dm.val_ds))[:n])])
 
 # %% ../nbs/05_train.ipynb #1b8328ee
 class TrainOptions(RunOptions):
@@ -326,10 +322,9 @@ class TrainOptions(RunOptions):
         check_range(1, pictures_every=pictures_every, stop_patience=stop_patience)
         if stop_on not in (None, 'val/rec', 'val/perc'):
             raise AvatarError(f"stop_on is {stop_on!r}; it can be 'val/rec', 'val/perc' or null")
-        self.model, self.pictures_every = model, pictures_every
         self.stop_on, self.stop_patience = stop_on, stop_patience
+        self.model, self.pictures_every = model, pictures_every
 
-# %% ../nbs/05_train.ipynb #f2e425a0
 def run_callbacks(
     run:TrainOptions,
     folder:Path, # of this run
@@ -365,6 +360,18 @@ class TrainCLI(RunCLI):
 
     def callbacks(self, run): return run_callbacks(run, self.folder, bool(self.model.loss.perceptual), self.argv)
 
+def train_class(argv): # the class to train; from its own notebook, the notebook's
+    name = model_name(TrainCLI.read_arguments(argv))
+    return VQVAEModel if name == VQVAE_MODEL else find_model(name)
+
+def make_cli(argv): return partial(TrainCLI, train_class(argv), AnimeDataModule)
+
+def train_cli(
+    argv:list=None, # arguments; those of the process by default
+):
+    "Train a tokenizer, or measure a checkpoint: `anime_vq_train fit --config demo`. A mistake is one line, exit code 1"
+    run_cli('anime_vq_train', make_cli, argv)
+
 # %% ../nbs/05_train.ipynb #bbca3d47
 def summary(
     metrics:dict, # of Trainer.validate; 'val/rec', on pixels from -1 to 1, is twice what it is on [0, 1]
@@ -396,7 +403,7 @@ def after_fit(self:TrainCLI):
     keep_split(folder, record)
     (folder/'record.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
     module.model.save_pretrained(folder/'pretrained')
-    plt.close(reconstructions(module.model, some_pictures(trainer), folder/'reconstructions.png'))
+    plt.close(reconstructions(module.model, some_pictures(trainer.datamodule), folder/'reconstructions.png'))
     print(f"\n{weights} of step {step}, on {record['data']['measured']} held-out pictures\n"
           f"{summary(metrics, k, perc and perc.name)}\n")
     print('\n'.join(f'  {k:12}{v}' for k,v in self.whereabouts(file).items()))
@@ -411,27 +418,14 @@ def whereabouts(self:TrainCLI, file) -> dict:
     if any(isinstance(l, TensorBoardLogger) for l in loggers): where['curves'] = f'tensorboard --logdir {folder}'
     return where
 
-# %% ../nbs/05_train.ipynb #5eac8b0e
-def train_class(argv): # the class to train; from its own notebook, the notebook's
-    name = model_name(TrainCLI.read_arguments(argv))
-    return VQVAEModel if name == VQVAE_MODEL else find_model(name)
-
-def make_cli(argv): return partial(TrainCLI, train_class(argv), AnimeDataModule)
-
-def train_cli(
-    argv:list=None, # arguments; those of the process by default
-):
-    "Train a tokenizer, or measure a checkpoint: `anime_vq_train fit --config demo`. A mistake is one line, exit code 1"
-    run_cli('anime_vq_train', make_cli, argv)
-
 # %% ../nbs/05_train.ipynb #f5000011
 def option_groups(config, options) -> dict:
     "Group → functions whose arguments are its options"
     given = ['fit', '--config', str(config)]
     if 'model' in options: given += ['--run.model', options['model']]
-    kinds = [*model_classes(train_class(given)), VQVAE]
-    makers = dict(run=TrainOptions, data=AnimeDataModule, trainer=L.Trainer)
-    return {**{k: [c.__init__] for k,c in makers.items()}, 'model': [k.__init__ for k in kinds]}
+    makers = dict(run=[TrainOptions], data=[AnimeDataModule], trainer=[L.Trainer])
+    makers['model'] = [*model_classes(train_class(given)), VQVAE]
+    return {k: [c.__init__ for c in cs] for k,cs in makers.items()}
 
 def fit(
     config='demo', # name of a configuration, or a YAML file
@@ -465,8 +459,7 @@ class TokenizerRun(Run, kind='tokenizer'):
         "Held-out faces above what the model makes of them"
         dm = AnimeDataModule(**self.config['data'])
         dm.setup()
-        faces = torch.stack([dm.val_ds[i] for i in sorted(shuffled(len(dm.val_ds))[:n])])
-        plt.close(fig := reconstructions(self.model, faces)) # so that a notebook shows what is returned, and not twice
+        plt.close(fig := reconstructions(self.model, some_pictures(dm, n))) # a notebook shows what is returned
         return fig
 
     def resume(self, **options) -> Run:

@@ -2,9 +2,9 @@
 
     pip install -e '.[bench]'
     anime_vq_prepare FACES faces64train --size 64; anime_vq_prepare OTHERS faces64val --size 64
-    python benchmarks/finetune.py --data faces64train --val faces64val --way keep --steps 300 --seed 0 --out keep-300-0.json
-    python benchmarks/finetune.py --data faces64train --val faces64val --way keep --steps 5 --n 32 --out try.json  # to try
-    python benchmarks/finetune.py --join *.json --name 'my faces, 2 979 train / 400 val'  # the pieces to one record
+    python benchmarks/finetune.py --data faces64train --val faces64val --way keep --steps 300 --seed 0 --out p/1.json
+    python benchmarks/finetune.py --data faces64train --val faces64val --way keep --steps 5 --n 32 --out p/try.json
+    python benchmarks/finetune.py --join p/*.json --name 'my faces, 2 979 train / 400 val'  # the pieces to one record
 
 One process makes one run, and writes one piece; on a GPU, begin them side by side. The ways: `as it is`, the shipped
 demo tokenizer, which was trained on drawn avatars, without a step; `keep`, fine-tuned with its codes; `kmeans`,
@@ -27,7 +27,8 @@ from anime_vq_nb.train import fit
 
 AS_IT_IS, WAYS = "as it is", ("keep", "kmeans", "scratch")
 SAME = ("ch", "n_res", "c_latent", "norm", "attn_at", "c_out", "n_codes", "dim")  # what scratch has of the source
-BOTH = {"data.val_frac": .05, "data.batch_size": 16, "model.decay": .95, "model.kmeans_images": 1000, "run.average": .99}
+BOTH = {"data.val_frac": .05, "data.batch_size": 16, "model.decay": .95, "model.kmeans_images": 1000,
+        "run.average": .99}
 
 
 def options_of(args):
@@ -36,8 +37,9 @@ def options_of(args):
            "trainer.val_check_interval": max(1, args.steps//10)} | BOTH
     if args.way == "scratch":
         shape = VQVAE.from_pretrained("demo")._hub_mixin_config
-        return "demo", how | {f"model.{k}": shape[k] for k in SAME} | {"model.kmeans_at": 40, "model.lr": args.lr or 4e-3}
-    return "finetune_demo", how | {"model.codes": args.way, "model.lr": args.lr or 2e-3}
+        own = {"model.kmeans_at": 40, "model.lr": args.lr or 4e-3}
+        return "demo", how | {f"model.{k}": shape[k] for k in SAME} | own
+    return "finetune_demo", how | {"model.codes": args.way, "model.lr": args.lr or 4e-3}
 
 
 def written(v):
@@ -130,7 +132,7 @@ def parse():
     ap.add_argument("--way", choices=(AS_IT_IS, *WAYS), default="keep", help="(default: %(default)s)")
     ap.add_argument("--steps", type=int, default=300, help="of 16 pictures (default: %(default)s)")
     ap.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    ap.add_argument("--lr", type=float, default=0, help="another learning rate than the way's own; it is then a way of its own in the record")
+    ap.add_argument("--lr", type=float, default=0, help="another learning rate; a way of its own in the record")
     ap.add_argument("--vgg", default="", help="file with VGG16's weights, for a perceptual distance")
     ap.add_argument("--n", type=int, default=0, help="measure on so many pictures alone")
     ap.add_argument("--threads", type=int, default=1, help="(default: %(default)s)")
