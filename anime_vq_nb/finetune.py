@@ -94,7 +94,7 @@ def take_over(
 # %% ../nbs/34_finetune.ipynb #f3400008
 def build_taken(self, **options) -> nn.Module:
     "A model of a shape that was taken over, for `VQVAEModel`"
-    model = make_model(options)
+    model = make_model(options).train() # or its codes would stay where they are
     if 'plan' not in options: return model
     model.quantizer.decay, model.quantizer.eps = options['decay'], options['eps']
     if options.get('rotation'): model.quantizer.pass_gradient = rotate
