@@ -4,7 +4,7 @@
     anime_vq_prepare FACES faces64train --size 64; anime_vq_prepare OTHERS faces64val --size 64
     python benchmarks/finetune.py --data faces64train --val faces64val --way keep --steps 300 --seed 0 --out p/1.json
     python benchmarks/finetune.py --data faces64train --val faces64val --way keep --steps 5 --n 32 --out p/try.json
-    python benchmarks/finetune.py --join p/*.json --name 'my faces, 2 979 train / 400 val'  # the pieces to one record
+    python benchmarks/finetune.py --join p/*.json --name 'my faces' --weights 'Caffe VGG16'  # the pieces to one record
 
 One process makes one run, and writes one piece; on a GPU, begin them side by side. The ways: `as it is`, the shipped
 demo tokenizer, which was trained on drawn avatars, without a step; `keep`, fine-tuned with its codes; `kmeans`,
@@ -111,6 +111,8 @@ def read(file):
 def join(args):
     "All pieces in one record"
     runs = [read(file) for file in args.join]
+    if args.weights:
+        runs = [{f"VGG distance ({args.weights})" if k.startswith("VGG") else k: v for k, v in r.items()} for r in runs]
     seen = [(r["way"], r["steps"], r["seed"]) for r in runs]
     if twice := next((s for s in seen if seen.count(s) > 1), None):
         sys.exit(f"two pieces are of way {twice[0]}, {twice[1]} steps and seed {twice[2]}; give one of them")
@@ -139,6 +141,7 @@ def parse():
     ap.add_argument("--runs", default="runs/finetune", help="folder of the runs (default: %(default)s)")
     ap.add_argument("--join", nargs="+", default=(), help="pieces to put into one record")
     ap.add_argument("--name", default="", help="what to call the data in the record")
+    ap.add_argument("--weights", default="", help="what to call the file of --vgg in the record")
     ap.add_argument("--out", default="nbs/experiments/finetune.json", help="file to write (default: %(default)s)")
     args = ap.parse_args()
     if not args.join and not (args.data and args.val):
