@@ -39,7 +39,7 @@ def options_of(args):
         shape = VQVAE.from_pretrained("demo")._hub_mixin_config
         own = {"model.kmeans_at": 40, "model.lr": args.lr or 4e-3}
         return "demo", how | {f"model.{k}": shape[k] for k in SAME} | own
-    return "finetune_demo", how | {"model.codes": args.way, "model.lr": args.lr or 4e-3}
+    return "finetune_demo", how | {"model.codes": args.way, "model.lr": args.lr or 2e-3}
 
 
 def written(v):
