@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PUBLIC', 'PREFIXES', 'TILE', 'Upsample', 'Decoder', 'public_loader', 'find_pretrained', 'check_weights', 'Pretrained',
            'VQVAE', 'whole_levels', 'size_notes', 'warn_of_size', 'check_multiples', 'check_pictures', 'evaluating',
-           'save_rounded']
+           'make_model', 'save_rounded']
 
 # %% ../nbs/03_decoder.ipynb #c14af2ed
 import inspect, json, re, warnings
@@ -94,11 +94,12 @@ PUBLIC = 'anime_vq_nb.public' # the module that loads models of other people
 PREFIXES = 'diffusers', 'taming', 'llamagen', 'maskgit' # how their names begin
 
 def public_loader(
-    path, # what names a model
+    path, # what names a model: a name of theirs, or a folder, also of a run
 ): # the function that loads it, or None for one of ours
     "Whose model a name means: other people's begin with a prefix, as in taming:FILE, or were saved with a note of it"
     prefix, colon, _ = str(path).partition(':')
-    config = Path(path)/'config.json'
+    folder = Path(path)/'pretrained' if (Path(path)/'pretrained').is_dir() else Path(path)
+    config = folder/'config.json'
     named = colon and prefix in PREFIXES
     theirs = named or config.is_file() and '"public":' in config.read_text(encoding='utf-8')
     return import_module(PUBLIC).load_public if theirs else None
@@ -385,6 +386,14 @@ def evaluating(
             with torch.no_grad(): return f(self.eval(), *args, **kw)
         finally: self.train(was)
     return run
+
+# %% ../nbs/03_decoder.ipynb #f3000011
+def make_model(
+    options:dict, # of a run, as its checkpoints hold them: arguments of VQVAE, or someone else's plan; and others
+) -> nn.Module: # VQVAE, or a PublicVQVAE
+    "An untrained model of the shape that a run's has"
+    if plan := options.get('plan'): return import_module(PUBLIC).from_plan(plan)
+    return VQVAE(**{k: v for k,v in options.items() if k in inspect.signature(VQVAE).parameters})
 
 # %% ../nbs/03_decoder.ipynb #624dded8
 def save_rounded(

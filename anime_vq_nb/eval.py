@@ -10,7 +10,7 @@ __all__ = ['RANGE', 'FEW', 'LIBRARIES', 'load_checkpoint', 'load_model', 'held_o
            'grid_side', 'position_counts', 'code_weights', 'draw_codes']
 
 # %% ../nbs/06_eval.ipynb #b05a5ecf
-import hashlib, inspect, math, time, warnings
+import hashlib, math, time, warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from torchmetrics.utilities import dim_zero_cat
 from tqdm.auto import tqdm
 
 from .data import AvatarDataset, in_validation, normalize, to_uint8, whole_batch
-from .decoder import VQVAE, check_weights, find_pretrained, public_loader
+from .decoder import VQVAE, check_weights, find_pretrained, make_model, public_loader
 from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage, histogram
 from .runs import read_checkpoint
@@ -39,8 +39,7 @@ def load_checkpoint(
 ) -> VQVAE:
     "The model in a checkpoint, averaged weights where there are some, as its `source` says. Raises `AvatarError`"
     ckpt = read_checkpoint(file) # unpickles nothing but tensors and plain values
-    known = inspect.signature(VQVAE.__init__).parameters
-    model = VQVAE(**{k: v for k,v in ckpt['hyper_parameters'].items() if k in known})
+    model = make_model(ckpt['hyper_parameters'])
     try: model.load_state_dict({k[6:]: v for k,v in ckpt['state_dict'].items() if k.startswith('model.')})
     except RuntimeError as e:
         what = f'the weights in {file} are not those of its settings, or of another version of this package'

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CODES', 'PublicQuantizer', 'sign_codes', 'Rescale', 'PublicVQVAE', 'check_own_size', 'AtSize', 'resized',
            'empty_quantizer', 'public_quantizer', 'from_layout', 'load_foreign', 'DiffusersDecoder', 'ContinuousVAE',
-           'diffusers_classes', 'read_diffusers', 'load_diffusers', 'from_vqmodel', 'load_saved', 'load_public',
-           'foreign_class', 'build_foreign', 'ForeignQuantizer', 'foreign_quantizer']
+           'diffusers_classes', 'read_diffusers', 'load_diffusers', 'from_vqmodel', 'from_plan', 'load_saved',
+           'load_public', 'foreign_class', 'build_foreign', 'ForeignQuantizer', 'foreign_quantizer']
 
 # %% ../nbs/15_public.ipynb #eed25d95
 import json, math, re
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .decoder import VQVAE, check_pictures
+from .decoder import VQVAE, check_pictures, find_pretrained
 from .foreign import PublicNet, checkpoint_layout, common_names, load_part, public_nets, read_weights
 from anime_vq_nb.quantizer_ema import (
     VQOutput, VectorQuantizerEMA, check_float32, histogram, nearest_code, perplexity, projections,
@@ -291,18 +291,22 @@ def save_pretrained(self:PublicVQVAE,
     save_file({k: v.contiguous() for k,v in self.state_dict().items()}, folder/'model.safetensors')
     (folder/'config.json').write_text(json.dumps(self.plan, indent=1), encoding='utf-8')
 
+def from_plan(
+    plan:dict, # what config.json says: public, size, and the layout or diffusers' configuration
+) -> PublicVQVAE: # in eval mode, its weights at random
+    "A tokenizer as a description has it"
+    if plan['public'] == 'diffusers':
+        return from_vqmodel(diffusers_classes('this tokenizer')[0].from_config(plan['config']), plan['size'])
+    layout = plan['layout']
+    encoder, decoder = (PublicNet(**layout[part]) for part in ('encoder', 'decoder'))
+    return from_layout(encoder, empty_quantizer(layout), decoder, layout, plan['size'])
+
 def load_saved(
     folder, # written by save_pretrained
 ) -> PublicVQVAE: # in eval mode, on the CPU
     "A tokenizer of someone else's from a folder of ours. Raises `AvatarError` for one that is not whole"
     try:
-        plan = json.loads((Path(folder)/'config.json').read_text(encoding='utf-8'))
-        if plan['public'] == 'diffusers':
-            model = from_vqmodel(diffusers_classes(folder)[0].from_config(plan['config']), plan['size'])
-        else:
-            layout = plan['layout']
-            nets = (PublicNet(**layout[part]) for part in ('encoder', 'decoder'))
-            model = from_layout(next(nets), empty_quantizer(layout), next(nets), layout, plan['size'])
+        model = from_plan(json.loads((Path(folder)/'config.json').read_text(encoding='utf-8')))
         model.load_state_dict(load_file(Path(folder)/'model.safetensors'))
     except AvatarError: raise
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
@@ -313,11 +317,11 @@ def load_saved(
 # %% ../nbs/15_public.ipynb #e150001e
 def load_public(
     path:str, # diffusers:FOLDER, diffusers:owner/name, taming:FILE, llamagen:FILE or maskgit:FILE; @SIZE may follow;
-        # or a folder that save_pretrained wrote
+        # or a folder that save_pretrained wrote, or of a run that has such a folder
     continuous:bool=False, # take a model without codes, too
 ) -> nn.Module: # PublicVQVAE, or a ContinuousVAE; in eval mode, on the CPU
     "Someone else's tokenizer by its name. Raises `AvatarError`"
-    if (Path(path)/'config.json').is_file(): return load_saved(path)
+    if Path(path).is_dir(): return load_saved(find_pretrained(path))
     kind, _, name = str(path).partition(':')
     sized = re.fullmatch(r'(.+)@(\d+)', name)
     name, size = (sized[1], int(sized[2])) if sized else (name, None)

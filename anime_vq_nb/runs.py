@@ -114,8 +114,7 @@ def on_exception(self:Averaging, trainer, module, exception):
     if self.swapped: self._swap_models(module)
 
 @patch
-def teardown(self:Averaging, trainer, module, stage): # what is measured after training is what the module holds by then
-    self._average_model = None
+def teardown(self:Averaging, trainer, module, stage): self._average_model = None # what is measured is in the module
 
 @contextmanager
 def averaged(
@@ -209,8 +208,7 @@ class SaveOnStop(Callback):
     ):
         self.folder, self.argv, self.command = Path(folder), argv, command
         self.file, self.asked, self.handler = self.folder/'stopped.ckpt', False, None
-        self.began, self.before = time.time(), 0. # seconds; minutes before it was resumed
-        self.first = math.inf # step that it goes on from
+        self.began, self.before, self.first = time.time(), 0., math.inf # s; minutes before it was resumed; first step
 
     def minutes(self): return self.before + (time.time() - self.began)/60
     def state_dict(self): return dict(minutes=self.minutes())
@@ -276,8 +274,7 @@ def on_exception(self:SaveOnStop, trainer, module, exception):
     module.undo_step()
     trainer.save_checkpoint(self.file, weights_only=False)
     if not trainer.is_global_zero: return
-    pairs = zip(self.argv, [None, *self.argv])
-    argv = [a for a,before in pairs if '--ckpt_path' not in (a.split('=')[0], before)]
+    argv = [a for a,before in zip(self.argv, [None, *self.argv]) if '--ckpt_path' not in (a.split('=')[0], before)]
     line = shlex.join([self.command, *argv, '--ckpt_path', str(self.file)])
     how = 'run.resume()' if in_notebook() else line
     print(f'\nStopped at step {trainer.global_step}, and saved. To go on:\n  {how}', flush=True)
@@ -415,8 +412,9 @@ class RunCLI(ConfigCLI, LightningCLI):
             raise AvatarError(f"seed_everything is {options.seed_everything}; it goes from 0 to {2**32 - 1}")
         if options.ckpt_path == '': raise AvatarError('--ckpt_path is empty; name a checkpoint, or leave it out')
         self.ckpt = read_checkpoint(options.ckpt_path, self.trains, mmap=True) if options.ckpt_path else None
-        if self.ckpt and options.model.get('init_from'):
-            options.model.init_from = None # all weights are in the checkpoint
+        self.began_from = options.model.get('init_from')
+        if self.ckpt and 'init_from' in options.model:
+            options.model.init_from = self.model_class.resumes_from(options.ckpt_path)
 
     def check_resume(self): # as soon as the model is there
         "Raises `AvatarError` where training cannot go on from the checkpoint"
@@ -476,7 +474,9 @@ def write_config(self:RunCLI, trainer, module):
     "Leave the configuration in the run's folder, whatever the loggers are, as soon as training has begun"
     if not trainer.is_global_zero or trainer.fast_dev_run: return
     self.folder.mkdir(parents=True, exist_ok=True)
-    (self.folder/'config.yaml').write_text(self._parser('fit').dump(self.config.fit, skip_none=False), encoding='utf-8')
+    config = self.config.fit.clone()
+    if self.began_from: config.model.init_from = self.began_from # not the checkpoint that stands for it now
+    (self.folder/'config.yaml').write_text(self._parser('fit').dump(config, skip_none=False), encoding='utf-8')
 
 # %% ../nbs/20_runs.ipynb #635fb2ad
 @patch

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['check_codes', 'VQVAEModel', 'patch_errors', 'reconstructions', 'Pictures', 'some_pictures', 'TrainOptions',
-           'run_callbacks', 'TrainCLI', 'summary', 'train_class', 'make_cli', 'train_cli', 'option_groups', 'fit',
+           'run_callbacks', 'TrainCLI', 'train_class', 'make_cli', 'train_cli', 'summary', 'option_groups', 'fit',
            'TokenizerRun', 'small', 'trial', 'plan']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
-import inspect, io, json, math
+import io, json, math
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from anime_vq_nb.commands import (
     without_phase,
 )
 from .data import AnimeDataModule, batches_together, show_rows, shuffled
-from .decoder import VQVAE, evaluating
+from .decoder import VQVAE, evaluating, make_model, public_loader
 from .finite import FiniteSteps, check_optimizer, fused
 from .losses import VQVAELoss, gradient_energy, psnr
 from .optimizers import Muon, muon_groups, warmup_cosine
@@ -61,7 +61,8 @@ def check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae):
 # %% ../nbs/05_train.ipynb #a333f583
 class VQVAEModel(FiniteSteps):
     "A `VQVAE`, its losses and its optimizer, for Lightning. Raises `AvatarError` for settings that make no sense"
-    unseen, codes_begun = VQVAE.unseen(), False # has the time of k-means passed?
+    unseen, defaults = VQVAE.unseen(), {} # option of VQVAE → another default in the command
+    codes_begun = False # has the time of k-means passed?
     ready = property(lambda self: not getattr(self.model.quantizer, 'bypass', False)) # do its codes mean something?
     def __init__(self,
         w_rec:float=1., # weight of the pixels
@@ -102,15 +103,19 @@ class VQVAEModel(FiniteSteps):
         check_choice('schedule', schedule, ('cosine', 'plateau'))
         perc_weights = str(perc_weights) # plain types, so that the checkpoint can be read without unpickling
         self.save_hyperparameters()
-        self.model = VQVAE(**vqvae).to(memory_format=torch.channels_last)
+        self.model = self.build(**vqvae).to(memory_format=torch.channels_last)
         check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae) # of a quantizer that there is
-        if 0 < (v := kmeans_images*(self.model.size >> len(self.model.encoder.levels))**2) < vqvae.get('n_codes', 1024):
+        if 0 < (v := kmeans_images*(self.model.size//self.model.stride)**2) < self.model.quantizer.n_codes:
             raise AvatarError(f'{kmeans_images} kmeans_images have {v} vectors, fewer than codes (n_codes); give more')
         self.loss = VQVAELoss(w_rec, w_vq, w_commit, w_perc, l2, perc_weights)
         self.energy, self.energy_rec = MeanMetric(), MeanMetric()
         self.usage = CodebookUsage(self.model.quantizer.n_codes)
         self.worst = [] # PSNR, originals and reconstructions of the worst faces of a validation
         self.places = [] # (vectors, errors) of a step's batches so far, when codes are to be revived
+
+    def build(self, **vqvae): return VQVAE(**vqvae)
+    planned = staticmethod(lambda options, size: make_model(options | dict(size=size))) # what a run will train
+    resumes_from = staticmethod(lambda ckpt: None) # what stands for init_from: all weights are in the checkpoint
 
     def setup(self, stage):
         "Compile encoder and decoder, in their place, so that names of weights stay"
@@ -263,15 +268,14 @@ def start_codes(self:VQVAEModel):
     self.model.quantizer.bypass = False
 
 # %% ../nbs/05_train.ipynb #fa657bc2
+@evaluating
 def reconstructions(
     model:VQVAE, # in any mode; it is left as it was
     x:Tensor, # pictures, (b, 3, size, size) in [-1, 1]
     path=None, # also write a PNG there
 ) -> plt.Figure:
     "Originals above their reconstructions"
-    was, device = model.training, next(model.parameters()).device
-    with torch.no_grad(): x_rec = model.eval()(x.to(device)).float().cpu()
-    model.train(was)
+    x_rec = model(x.to(next(model.parameters()).device)).float().cpu()
     return show_rows({'originals': x, 'reconstructions': x_rec}, path=path)
 
 class Pictures(Callback):
@@ -286,7 +290,7 @@ class Pictures(Callback):
         due = self.now or not step % self.every
         if not due or step == self.last or not trainer.is_global_zero: return
         self.last, self.now = step, False # with accumulation, several batches share a step
-        with averaged(trainer, module): rows = reconstructions(module.model, some_pictures(trainer, self.n))
+        with averaged(trainer, module): rows = reconstructions(module.model, some_pictures(trainer.datamodule, self.n))
         log_figure(trainer, 'reconstructions', rows)
         fig, ax = plt.subplots(figsize=(3.5, 1.6), layout='constrained')
         log_figure(trainer, 'codes', plot_usage(module.model.quantizer.counts, ax).figure)
@@ -297,10 +301,9 @@ class Pictures(Callback):
         _, x, x_rec = module.worst
         log_figure(trainer, 'worst', show_rows({'the worst of all held-out faces': x, 'reconstructions': x_rec}))
 
-def some_pictures(trainer, n:int=8) -> Tensor: # (n, 3, size, size); fewer where fewer are held out
-    "Held-out pictures, always the same ones"
-    val = trainer.datamodule.val_ds
-    return torch.stack([val[i] for i in sorted(shuffled(len(val))[:n])])
+def some_pictures(dm, n:int=8) -> Tensor: # (n, 3, size, size); fewer where fewer are held out
+    "Held-out pictures of a data module, always the same ones"
+    return torch.stack([dm.val_ds[i] for i in sorted(shuffled(len(dm.val_ds))[:n])])
 
 # %% ../nbs/05_train.ipynb #1b8328ee
 class TrainOptions(RunOptions):
@@ -319,10 +322,9 @@ class TrainOptions(RunOptions):
         check_range(1, pictures_every=pictures_every, stop_patience=stop_patience)
         if stop_on not in (None, 'val/rec', 'val/perc'):
             raise AvatarError(f"stop_on is {stop_on!r}; it can be 'val/rec', 'val/perc' or null")
-        self.model, self.pictures_every = model, pictures_every
         self.stop_on, self.stop_patience = stop_on, stop_patience
+        self.model, self.pictures_every = model, pictures_every
 
-# %% ../nbs/05_train.ipynb #f2e425a0
 def run_callbacks(
     run:TrainOptions,
     folder:Path, # of this run
@@ -351,11 +353,24 @@ class TrainCLI(RunCLI):
         "Options of the run; one size for data and model; help from docments"
         parser.add_class_arguments(TrainOptions, 'run')
         parser.link_arguments('data.size', 'model.size')
+        parser.set_defaults({f'model.{k}': v for k,v in self.model_class.defaults.items()})
         add_help(parser, 'model', VQVAE.__init__, *(k.__init__ for k in reversed(model_classes(self.model_class))))
         add_help(parser, 'data', AnimeDataModule.__init__)
         add_help(parser, 'run', TrainOptions.__init__)
 
     def callbacks(self, run): return run_callbacks(run, self.folder, bool(self.model.loss.perceptual), self.argv)
+
+def train_class(argv): # the class to train; from its own notebook, the notebook's
+    name = model_name(TrainCLI.read_arguments(argv))
+    return VQVAEModel if name == VQVAE_MODEL else find_model(name)
+
+def make_cli(argv): return partial(TrainCLI, train_class(argv), AnimeDataModule)
+
+def train_cli(
+    argv:list=None, # arguments; those of the process by default
+):
+    "Train a tokenizer, or measure a checkpoint: `anime_vq_train fit --config demo`. A mistake is one line, exit code 1"
+    run_cli('anime_vq_train', make_cli, argv)
 
 # %% ../nbs/05_train.ipynb #bbca3d47
 def summary(
@@ -388,7 +403,7 @@ def after_fit(self:TrainCLI):
     keep_split(folder, record)
     (folder/'record.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
     module.model.save_pretrained(folder/'pretrained')
-    plt.close(reconstructions(module.model, some_pictures(trainer), folder/'reconstructions.png'))
+    plt.close(reconstructions(module.model, some_pictures(trainer.datamodule), folder/'reconstructions.png'))
     print(f"\n{weights} of step {step}, on {record['data']['measured']} held-out pictures\n"
           f"{summary(metrics, k, perc and perc.name)}\n")
     print('\n'.join(f'  {k:12}{v}' for k,v in self.whereabouts(file).items()))
@@ -403,27 +418,14 @@ def whereabouts(self:TrainCLI, file) -> dict:
     if any(isinstance(l, TensorBoardLogger) for l in loggers): where['curves'] = f'tensorboard --logdir {folder}'
     return where
 
-# %% ../nbs/05_train.ipynb #5eac8b0e
-def train_class(argv): # the class to train; from its own notebook, the notebook's
-    name = model_name(TrainCLI.read_arguments(argv))
-    return VQVAEModel if name == VQVAE_MODEL else find_model(name)
-
-def make_cli(argv): return partial(TrainCLI, train_class(argv), AnimeDataModule)
-
-def train_cli(
-    argv:list=None, # arguments; those of the process by default
-):
-    "Train a tokenizer, or measure a checkpoint: `anime_vq_train fit --config demo`. A mistake is one line, exit code 1"
-    run_cli('anime_vq_train', make_cli, argv)
-
 # %% ../nbs/05_train.ipynb #f5000011
 def option_groups(config, options) -> dict:
     "Group → functions whose arguments are its options"
     given = ['fit', '--config', str(config)]
     if 'model' in options: given += ['--run.model', options['model']]
-    kinds = [*model_classes(train_class(given)), VQVAE]
-    makers = dict(run=TrainOptions, data=AnimeDataModule, trainer=L.Trainer)
-    return {**{k: [c.__init__] for k,c in makers.items()}, 'model': [k.__init__ for k in kinds]}
+    makers = dict(run=[TrainOptions], data=[AnimeDataModule], trainer=[L.Trainer])
+    makers['model'] = [*model_classes(train_class(given)), VQVAE]
+    return {k: [c.__init__ for c in cs] for k,cs in makers.items()}
 
 def fit(
     config='demo', # name of a configuration, or a YAML file
@@ -444,10 +446,10 @@ class TokenizerRun(Run, kind='tokenizer'):
     @property
     def model(self) -> VQVAE: # in eval mode, on the CPU
         "The exported model; until there is one, that of the best checkpoint so far"
-        if (self.folder/'pretrained').is_dir(): return VQVAE.from_pretrained(self.folder)
+        load = public_loader(self.folder) or VQVAE.from_pretrained
+        if (self.folder/'pretrained').is_dir(): return load(self.folder)
         if not (file := self.best or self.last): raise AvatarError(f'{self.folder} has no checkpoint yet')
-        ckpt, known = read_checkpoint(file), inspect.signature(VQVAE).parameters
-        model = VQVAE(**{k: v for k,v in ckpt['hyper_parameters'].items() if k in known})
+        model = make_model((ckpt := read_checkpoint(file))['hyper_parameters'])
         model.load_state_dict({k[6:]: v for k,v in ckpt['state_dict'].items() if k.startswith('model.')})
         return model.eval()
 
@@ -457,8 +459,7 @@ class TokenizerRun(Run, kind='tokenizer'):
         "Held-out faces above what the model makes of them"
         dm = AnimeDataModule(**self.config['data'])
         dm.setup()
-        faces = torch.stack([dm.val_ds[i] for i in sorted(shuffled(len(dm.val_ds))[:n])])
-        plt.close(fig := reconstructions(self.model, faces)) # so that a notebook shows what is returned, and not twice
+        plt.close(fig := reconstructions(self.model, some_pictures(dm, n))) # a notebook shows what is returned
         return fig
 
     def resume(self, **options) -> Run:
@@ -489,8 +490,7 @@ def plan(
     data, model, steps, size = cfg['data'], cfg['model'], cfg['trainer']['max_steps'], cfg['data']['size']
     if steps < 1: raise AvatarError(f'max_steps is {steps}; a plan needs the number of steps')
     n = data['n_demo'] if data['data'] == 'demo' else len(AvatarStore(data['data']))
-    known = inspect.signature(VQVAE).parameters
-    with torch.device('meta'): model = VQVAE(**{k: v for k,v in model.items() if k in known} | dict(size=size))
+    with torch.device('meta'): model = find_model(cfg['run']['model']).planned(model, size)
     gb = 16*sum(p.numel() for p in model.parameters())/1e9 # weights, their average, two moments of Adam
     files = 4 + steps//cfg['run']['ckpt_every']
     print(f"{config}: {steps:,} steps of {data['batch_size']}, {size}×{size}, over {n:,} pictures\n"
