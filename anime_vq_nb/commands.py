@@ -52,7 +52,9 @@ def one_line(
     except BrokenPipeError: # whoever reads, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
-    except OSError as e: message = f"{e.filename or 'a file'}: {e.strerror or e}"
+    except OSError as e: # of two names, where something is moved, the second may be where there is no room
+        names = ' to '.join(str(f) for f in (e.filename, e.filename2) if f)
+        message = f"{names or 'a file'}: {e.strerror or e}"
     except loaded('torch.cuda', 'OutOfMemoryError'): message = f"the GPU's memory is too small for this; {memory}"
     except KeyboardInterrupt as e:
         print(f"{command}: {str(e) or 'stopped'}", file=sys.stderr)
