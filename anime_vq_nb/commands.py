@@ -52,7 +52,8 @@ def one_line(
     except BrokenPipeError: # whoever reads, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
-    except OSError as e: message = f"{e.filename or 'a file'}: {e.strerror or e}"
+    except OSError as e: # where something is moved, the second may be where there is no room
+        message = f"{' to '.join(str(f) for f in (e.filename, e.filename2) if f) or 'a file'}: {e.strerror or e}"
     except loaded('torch.cuda', 'OutOfMemoryError'): message = f"the GPU's memory is too small for this; {memory}"
     except KeyboardInterrupt as e:
         print(f"{command}: {str(e) or 'stopped'}", file=sys.stderr)
@@ -223,8 +224,7 @@ class ConfigCLI: # without its base, which takes seconds to import
 
     @classmethod
     def subcommands(cls):
-        known = super().subcommands()
-        return {k: known[k] | {'weights_only'} for k in ('fit', 'validate')}
+        return {k: v | {'weights_only'} for k,v in super().subcommands().items() if k in ('fit', 'validate')}
 
     def _prepare_subcommand_parser(self, klass, subcommand, **kw): # Lightning's, which takes half a second for each
         called = subcommand in self.argv # the others are named in the help, and need no options

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHIPPED', 'KINDS', 'sample_cli', 'BOUND', 'prior_eval_cli', 'load_prior', 'tokenizer_beside', 'load_pair', 'class_id',
-           'bfloat16_on', 'dream', 'save_pictures', 'save_batches', 'sample', 'counts_of', 'samples_and_baselines',
-           'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'held_out_nll', 'evaluate_prior', 'judge_sets',
-           'set_report', 'prior_report', 'prior_splits', 'judging_pictures', 'write_prior_eval', 'cache_folder',
-           'prior_eval', 'fid_features', 'prior_cli']
+           'bfloat16_on', 'dream', 'one_sheet', 'save_pictures', 'save_batches', 'sample', 'counts_of',
+           'samples_and_baselines', 'compare_sets', 'memorised', 'plot_memory', 'closest_pairs', 'held_out_nll',
+           'evaluate_prior', 'judge_sets', 'set_report', 'prior_report', 'prior_splits', 'judging_pictures',
+           'write_prior_eval', 'cache_folder', 'prior_eval', 'fid_features', 'prior_cli']
 
 # %% ../nbs/12_dream.ipynb #aa6b5427
 import inspect, json, math, os, sys
@@ -39,7 +39,8 @@ from anime_vq_nb.eval import (
 from .prior import ARPrior, MaskedPrior, Prior, check_tokenizer
 from .prior_train import classes_of, prior_fit_cli
 from .splits import check_split, read_split
-from .store import AvatarError, AvatarStore, check_range, check_seed
+from .store import AvatarError, AvatarStore, check_range, check_seed, writing
+from .token_files import check_pngs, save_png
 from .tokens import Decoded, Mirrored, cached_features, decode_codes, picture_codes
 from .runs import git_commit, hardware
 
@@ -54,8 +55,7 @@ def load_prior(
     if str(path) in SHIPPED: return SHIPPED[str(path)].from_pretrained('demo')
     folder = find_pretrained(path)
     try:
-        local = Path(folder).is_dir()
-        config = Path(folder)/'config.json' if local else Path(hf_hub_download(folder, 'config.json'))
+        config = Path(folder)/'config.json' if Path(folder).is_dir() else Path(hf_hub_download(folder, 'config.json'))
         kind = json.loads(config.read_text(encoding='utf-8')).get('kind')
     except (OSError, ValueError) as e:
         reason = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
@@ -123,19 +123,22 @@ def dream(
     with bfloat16_on(next(prior.parameters()).device): return prior.sample(n, labels=labels, **options)
 
 # %% ../nbs/12_dream.ipynb #29dd26d1
+def one_sheet(
+    out, # a name, as for save_pictures
+) -> bool:
+    "Does the name mean one sheet?"
+    return Path(out).suffix.lower() == '.png' and not Path(out).is_dir()
+
 def save_pictures(
     x:Tensor, # (n, 3, h, w), float in [-1, 1] or uint8
     out:str, # a name that ends in .png: one sheet; any other: a folder, a file for each
     first:int=0, # number of the first, in a folder
 ) -> Path: # what was written
-    "Write PNGs, pixel for pixel"
+    "Write PNGs, pixel for pixel, each whole or not at all. Raises `AvatarError`"
     out, x = Path(out), x if x.dtype == torch.uint8 else to_uint8(x)
-    if out.suffix.lower() == '.png':
-        out.parent.mkdir(parents=True, exist_ok=True)
-        to_pil_image(make_grid(x, math.ceil(len(x)**.5), 2, pad_value=255)).save(out)
+    if one_sheet(out): save_png(to_pil_image(make_grid(x, math.ceil(len(x)**.5), 2, pad_value=255)), out)
     else:
-        out.mkdir(parents=True, exist_ok=True)
-        for i,p in enumerate(x, first): to_pil_image(p).save(out/f'{i:06d}.png')
+        for i,p in enumerate(x, first): save_png(to_pil_image(p), out/f'{i:06d}.png')
     return out
 
 def save_batches(
@@ -151,7 +154,7 @@ def save_batches(
     for i in tqdm(range(0, n, batch_size), desc='sampling', delay=2, leave=False):
         codes = draw(min(batch_size, n - i), mix_seed(seed, 'samples', i) if i else seed)
         x = to_uint8(decode_codes(model, codes))
-        if Path(out).suffix.lower() == '.png': sheet.append(x) # bytes, as they are in the sheet
+        if one_sheet(out): sheet.append(x) # bytes, as they are in the sheet
         else: save_pictures(x, out, i)
     return save_pictures(torch.cat(sheet), out) if sheet else Path(out)
 
@@ -177,8 +180,9 @@ def sample(
     options = dict(temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance, steps=steps, order=order)
     check_seed(seed)
     check_range(1, n=n, batch_size=batch_size)
-    if Path(out).suffix.lower() not in ('', '.png'):
+    if Path(out).suffix.lower() not in ('', '.png') and not Path(out).is_dir():
         raise AvatarError(f"out is {out}; give a name that ends in .png, or a folder's")
+    check_pngs(*(Path(out).parent, [Path(out).name]) if one_sheet(out) else (out, [f'{i:06d}.png' for i in range(n)]))
     if prior:
         if data or by != 'uniform':
             raise AvatarError("--by and --data are for codes drawn at random; leave them out with --prior")
@@ -409,12 +413,13 @@ def write_prior_eval(
     plain = [dict(nll=r['nll'], bound=r['bound'], sets=r['table'].to_dict('index'), memory=r['memory']['summary'],
                   about=r['about']) for r in results]
     record = dict(prior=prior, **provenance, results=plain)
-    (out/'metrics.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
-    (out/'metrics.md').write_text(text := prior_report(results, prior), encoding='utf-8')
-    samples, memory = results[0]['samples'], results[0]['memory']
-    save_pictures(torch.stack([samples[i] for i in range(min(64, len(samples)))]), out/'samples.png')
-    closest_pairs(memory, samples, train).savefig(out/'closest.png', dpi=110)
-    plot_memory(memory).figure.savefig(out/'memory.png', dpi=110)
+    with writing(out):
+        (out/'metrics.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
+        (out/'metrics.md').write_text(text := prior_report(results, prior), encoding='utf-8')
+        samples, memory = results[0]['samples'], results[0]['memory']
+        save_pictures(torch.stack([samples[i] for i in range(min(64, len(samples)))]), out/'samples.png')
+        closest_pairs(memory, samples, train).savefig(out/'closest.png', dpi=110)
+        plot_memory(memory).figure.savefig(out/'memory.png', dpi=110)
     plt.close('all')
     return text
 

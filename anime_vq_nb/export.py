@@ -6,13 +6,13 @@
 __all__ = ['Part', 'LATER', 'export_cli', 'import_onnx', 'CodesOf', 'code_vectors', 'PictureOf', 'NextCode', 'attend_next',
            'network_parts', 'halve_weights', 'hushed', 'write_onnx', 'run_onnx', 'count_ties', 'check_encoder',
            'way_out_of', 'check_decoder', 'check_near', 'check_prior', 'page_faces', 'credits_line', 'palette_patches',
-           'patch_sheet', 'write_networks', 'write_faces', 'download_sizes', 'prior_row', 'write_page', 'export_report',
-           'export']
+           'sheet_columns', 'patch_sheet', 'write_networks', 'write_faces', 'download_sizes', 'prior_row', 'write_page',
+           'export_report', 'other_quantizer', 'export']
 
 # %% ../nbs/13_export.ipynb #3d9eb22d
-import gzip, inspect, json, logging, shlex, shutil, sys, warnings
+import gzip, inspect, json, logging, math, shlex, shutil, sys, warnings
 from collections import namedtuple
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
@@ -35,8 +35,8 @@ from .eval import grid_side, load_model
 from .pictures import read_picture
 from .prior import MaskedPrior, Prior, apply_rotary, check_tokenizer
 from .quantizer_ema import VectorQuantizerEMA
-from .sources import given_pictures
-from .store import AvatarError
+from .sources import bad_line, given_pictures
+from .store import AvatarError, way_out
 from .tokens import tokenizer_hash
 from .web import ORT, WASM, WEBGPU, check_out, copy_ort, whole_folder
 
@@ -293,12 +293,13 @@ def page_faces(
     faces, (pictures, bad) = [], given_pictures(str(src), size)
     for path,data in pictures:
         row, pixels = read_picture(data, path, size=size)
-        if pixels is None: bad.append(f"  {path}: {row['reason']}: {row['detail']}")
+        if pixels is None: bad.append(bad_line(dict(row, path=path)))
         else: faces.append((pixels, {}))
         if len(faces) == 8: break
     if faces and bad: print('Not readable:', *bad, sep='\n', file=sys.stderr)
     if faces: return faces
-    raise AvatarError(f"none of the pictures in {src} could be read; give others with --faces, or leave it out")
+    why = f"none of the pictures in {src} could be read; the first:{bad[0]}"
+    raise AvatarError(f"{why}; give others with --faces, or leave it out")
 
 def credits_line(
     faces:list, # of page_faces
@@ -322,6 +323,12 @@ def palette_patches(
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'a picture of') # a grid of another size is meant here
         return torch.cat([draw(p) for p in tqdm(parts, desc='drawing the codes', delay=2, leave=False)])
+
+def sheet_columns(
+    k:int, # number of codes
+) -> int: # patches in a row
+    "As many as keep the picture of all patches within what a browser draws"
+    return max(32, math.isqrt(k))
 
 def patch_sheet(
     patches:Tensor, # uint8 (K, 3, patch, patch)
@@ -404,10 +411,11 @@ def write_page(
     "Everything of the page but networks and runtime"
     for f in (files('anime_vq_nb')/'static').iterdir():
         if f.is_file(): shutil.copyfile(f, out/f.name)
-    patches = palette_patches(model)
-    patch_sheet(patches).save(out/'codes.png', optimize=True)
+    patches, columns = palette_patches(model), sheet_columns(model.quantizer.n_codes)
+    patch_sheet(patches, columns).save(out/'codes.png', optimize=True)
     page = dict(size=model.size, side=grid_side(model), k=model.quantizer.n_codes, tokenizer=tokenizer_hash(model),
-                patches=dict(side=patches.shape[-1], columns=32), prior=prior_row(prior), version=__version__, ort=ORT,
+                patches=dict(side=patches.shape[-1], columns=columns), prior=prior_row(prior),
+                version=__version__, ort=ORT,
                 faces=write_faces(model, faces, out), credits=credits_line(faces), **about)
     page['sizes'] = download_sizes(out)
     page['files'] = sorted(f.relative_to(out).as_posix() for f in out.rglob('*') if f.is_file()) + ['page.json']
@@ -431,6 +439,14 @@ def export_report(
     first = f"  the page: {small} at first where a server compresses, {large} where it does not"
     return '\n'.join([*lines, first, f'Look at it: python -m http.server --directory {shlex.quote(str(out))}'])
 
+def other_quantizer(
+    model:VQVAE,
+): # a context manager
+    "Name a quantizer that is not ours in what an `AvatarError` says: not every one goes into ONNX"
+    kind = getattr(model, '_hub_mixin_config', {}).get('quantizer', 'ema')
+    can = "'ema', FSQ and LFQ can be exported"
+    return nullcontext() if kind == 'ema' else way_out(f"its quantizer is {kind}; {can}")
+
 def export(
     model:str, # run folder, pretrained folder, .ckpt file, hf:owner/name on the Hugging Face Hub, or demo
     out:str, # folder to write: new, or an older export, which is replaced
@@ -450,7 +466,7 @@ def export(
     x = normalize(torch.from_numpy(np.stack([f for f,_ in pictures])).permute(0, 3, 1, 2))
     with whole_folder(out) as part:
         copy_ort(ort, part/'ort', WASM | (WEBGPU if webgpu else {})) # before the long work
-        checked = write_networks(net, p, x, part, fp16)
+        with other_quantizer(net): checked = write_networks(net, p, x, part, fp16)
         page = write_page(net, p, pictures, part, name=name, fp16=fp16, webgpu=webgpu, checked=checked)
     return export_report(page, out)
 

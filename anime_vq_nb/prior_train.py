@@ -39,7 +39,7 @@ from anime_vq_nb.runs import (
 )
 from .splits import KeepSplit, check_split, keep_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
-from .token_files import TokenPictures, read_tokens, views_of
+from .token_files import TokenPictures, check_fits, read_tokens, views_of
 from .tokens import Tokens, decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
 from .watch import LiveView, Run, log_figure
 
@@ -110,6 +110,7 @@ def store(self:TokenDataModule) -> AvatarStore:
 def token_pictures(self:TokenDataModule) -> TokenPictures:
     "The pictures behind a token file, in the place of a store. Raises `AvatarError` for another tokenizer's"
     hp, self.table = self.hparams, read_tokens(self.hparams.tokens, self.hash)
+    check_fits(hp.tokens, self.table, self.model.quantizer.n_codes, self.model.size, grid_side(self.model))
     hp.update({k: self.table.about[k] for k in ('passes', 'flip', 'crop') if k in self.table.about}) # for the record
     self.opened = TokenPictures(hp.tokens, self.table)
     return self.opened
@@ -129,8 +130,7 @@ def parts(self:TokenDataModule) -> dict: # 'train' and 'val' → AvatarDataset, 
     held = np.array([in_validation(k, hp.val_frac, hp.seed) for k in store.manifest.key])
     if hp.tokens: store.check_held(held)
     if held.all() or not held.any():
-        share = f'{held.sum()} of {len(held)} pictures'
-        raise AvatarError(f"with val_frac {hp.val_frac}, {share} are held out; both parts need some")
+        raise AvatarError(f"val_frac {hp.val_frac} holds out {held.sum()} of {len(held)} pictures; both need some")
     return dict(train=AvatarDataset(store, np.flatnonzero(~held)), val=AvatarDataset(store, np.flatnonzero(held)))
 
 # %% ../nbs/11_prior_train.ipynb #af163e21

@@ -195,6 +195,7 @@ class BestCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state): pass # it may be older than the file, or of another place
 class EarlyStop(EarlyStopping):
     "Ends a run that makes no progress; a resumed one counts on, with the patience that it is given now"
+    def __init__(self, *args, **kw): super().__init__(*args, **kw, check_on_train_epoch_end=False) # when validated
     def load_state_dict(self, state): super().load_state_dict({**state, 'patience': self.patience})
     def _should_skip_check(self, t): return not t.lightning_module.ready or super()._should_skip_check(t)
 
@@ -208,7 +209,7 @@ class SaveOnStop(Callback):
     ):
         self.folder, self.argv, self.command = Path(folder), argv, command
         self.file, self.asked, self.handler = self.folder/'stopped.ckpt', False, None
-        self.began, self.before, self.first = time.time(), 0., math.inf # s; minutes before it was resumed; first step
+        self.began, self.before, self.first = time.time(), 0., math.inf # seconds; minutes before; step it goes on from
 
     def minutes(self): return self.before + (time.time() - self.began)/60
     def state_dict(self): return dict(minutes=self.minutes())

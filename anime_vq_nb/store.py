@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['VERSION', 'BLOCK', 'LITDATA', 'OURS', 'REJECTS', 'THUMB', 'AvatarError', 'check_range', 'check_seed', 'check_side',
            'one_side', 'check_size', 'check_choice', 'way_out', 'cores', 'checksums', 'no_store', 'read_info',
-           'outdated', 'AvatarStore', 'thumbnail', 'save_store', 'only_one']
+           'outdated', 'AvatarStore', 'thumbnail', 'save_store', 'writing', 'whole_file', 'only_one']
 
 # %% ../nbs/16_store.ipynb #b83762a0
-import csv, hashlib, json, math, os, re, shlex, shutil
+import csv, hashlib, json, math, os, re, shlex, shutil, zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -289,17 +289,40 @@ def save_store(
 
 # %% ../nbs/16_store.ipynb #2cd97d6e
 @contextmanager
+def writing(
+    dst, # file or folder
+):
+    "Say in one line what cannot be written. Raises `AvatarError` for a full or read-only disk, and the like"
+    try: yield
+    except OSError as e:
+        what = f"{dst} cannot be written: {e.strerror or e}"
+        raise AvatarError(f"{what}; see to it, and run the same again") from None
+
+@contextmanager
+def whole_file(
+    path, # of a file; folders are made
+    own:str='', # part of the name, where several commands may write the same file
+): # a context manager that gives another path, to write to
+    "A file that becomes `path` at the end, or vanishes where something goes wrong. Raises `AvatarError`, as `writing`"
+    path = Path(path) # a name as long as can be has no room for more
+    part = path.with_name(f'.{zlib.crc32(os.fsencode(path.name)):08x}{own}.part')
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            part.replace(path)
+        finally: part.unlink(missing_ok=True)
+
+@contextmanager
 def only_one(
     dst:Path, # folder of a store
     wait:bool=False, # wait for the other run, instead of refusing
 ):
     "Keep other runs out of `dst` while it is written. Raises `AvatarError`, also for a full or read-only disk"
-    try:
+    with writing(dst):
         dst.parent.mkdir(parents=True, exist_ok=True)
         timeout = -1 if wait else 2 # the workers of a run that was killed hold it for a moment longer
-        with FileLock(dst.with_name(f'.{dst.name}.lock'), timeout=timeout): yield
-    except Timeout:
-        raise AvatarError(f"another run is writing to {dst}; wait for it, or choose another name") from None
-    except OSError as e:
-        what = f"{dst} cannot be written: {e.strerror or e}"
-        raise AvatarError(f"{what}; see to it, and run the same again") from None
+        try:
+            with FileLock(dst.with_name(f'.{dst.name}.lock'), timeout=timeout): yield
+        except Timeout:
+            raise AvatarError(f"another run is writing to {dst}; wait for it, or choose another name") from None

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TokenTable', 'COLUMNS', 'LABEL', 'ROWS', 'TOKEN_FILES', 'UNREADABLE', 'MARK', 'code_type', 'rows_table', 'check_kind',
-           'check_target', 'codes_hash', 'rows_hash', 'write_tokens', 'same_tokenizer', 'read_tokens', 'TokenParts',
-           'TokenPictures', 'views_of', 'png_name', 'check_pngs', 'save_png']
+           'check_target', 'codes_hash', 'rows_hash', 'write_tokens', 'same_tokenizer', 'check_fits', 'read_tokens',
+           'TokenParts', 'TokenPictures', 'views_of', 'png_name', 'check_pngs', 'save_png']
 
 # %% ../nbs/29_token_files.ipynb #2cfc8ccb
 import hashlib, io, json, os, shutil, sys, tarfile, zipfile, zlib
@@ -21,7 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from .pictures import SUFFIXES
-from .store import AvatarError
+from .store import AvatarError, whole_file, writing
 
 # %% ../nbs/29_token_files.ipynb #30883104
 TokenTable = namedtuple('TokenTable', 'codes table about')
@@ -151,9 +151,10 @@ def check_target(
     path, # of a file to write
 ) -> Path:
     "As `check_kind`. Raises `AvatarError` also where another file would be overwritten"
-    path = check_kind(path)
-    if path.exists() and not _is_tokens(path):
-        raise AvatarError(f"{path} exists, and is no token file; give another name, or move it away")
+    with writing(path): # a name that is too long
+        path = check_kind(path)
+        if path.exists() and not _is_tokens(path):
+            raise AvatarError(f"{path} exists, and is no token file; give another name, or move it away")
     return path
 
 # %% ../nbs/29_token_files.ipynb #f9bddd22
@@ -182,12 +183,7 @@ def write_tokens(
     "Write a token file, whole or not at all; the same tokens give the same bytes. Raises `AvatarError`"
     path = check_target(path)
     about = dict(about, sha256=codes_hash(codes), rows_sha256=rows_hash(codes.shape, table))
-    part = path.with_name(f'.{path.name}.part') # the next call overwrites it
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        TOKEN_FILES[path.suffix.lower()][0](part, codes, table, about)
-        part.replace(path)
-    finally: part.unlink(missing_ok=True)
+    with whole_file(path) as part: TOKEN_FILES[path.suffix.lower()][0](part, codes, table, about)
     return path
 
 # %% ../nbs/29_token_files.ipynb #acec32b9
@@ -219,6 +215,20 @@ def same_tokenizer(
     if expect_hash in (None, made_by): return
     why = f"{path} holds codes of another tokenizer ({made_by}) than this one ({expect_hash})"
     raise AvatarError(f"{why}; give the model that made them, or encode the pictures again")
+
+def check_fits(
+    path, # of a token file
+    t:TokenTable, # what it holds
+    n_codes:int, # of the tokenizer at hand
+    size:int, # side of its pictures
+    side:int, # of its grids
+):
+    "Raises `AvatarError` for tokens that this tokenizer cannot have made, whatever the file says"
+    (n, *grid), k, px = t.codes.shape, t.about['n_codes'], t.about['size']
+    if n and (*grid, k, px) == (side, side, n_codes, size): return
+    makes = f'{side}×{side} codes of {n_codes} for pictures of {size}'
+    has = f'{grid[0]}×{grid[1]} codes of {k} for pictures of {px}'
+    raise AvatarError(f"{path} has {n} grids of {has}, this tokenizer makes {makes}; encode the pictures again")
 
 def read_tokens(
     path, # .npz, .parquet or .tar, of write_tokens
@@ -365,11 +375,15 @@ def check_pngs(
     out, # folder, perhaps not there yet
     names:list, # of PNGs that will be written into it
 ):
-    "Raises `AvatarError` where that would overwrite what `save_png` has not written"
-    if Path(out).exists() and not Path(out).is_dir(): raise AvatarError(f"{out} is a file; give a folder's name")
-    for file in (Path(out)/name for name in names):
-        if not file.exists() or file.is_file() and f'Software\0{MARK}'.encode() in _head(file): continue
-        raise AvatarError(f"{file} exists, and this command has not made it; give another name")
+    "Raises `AvatarError` where that would overwrite what `save_png` has not written, or the folder is no folder"
+    out = Path(out)
+    with writing(out): # a name that is too long
+        if out.exists() and not out.is_dir(): raise AvatarError(f"{out} is a file; give a folder's name")
+        if out.suffix.lower() in SUFFIXES and not out.exists():
+            raise AvatarError(f"{out} is a picture's name; give a folder's")
+        for file in (out/name for name in names):
+            if not file.exists() or file.is_file() and f'Software\0{MARK}'.encode() in _head(file): continue
+            raise AvatarError(f"{file} exists, and this command has not made it; give another name")
 
 def _head(file):
     with open(file, 'rb') as f: return f.read(100)
@@ -378,12 +392,7 @@ def save_png(
     picture:Image.Image,
     file, # where to; folders are made
 ):
-    "Write a picture, whole or not at all"
-    file, says = Path(file), PngInfo()
+    "Write a picture, whole or not at all. Raises `AvatarError` where that cannot be"
+    says = PngInfo()
     says.add_text('Software', MARK)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f'.{zlib.crc32(file.name.encode()):08x}.part') # a name as long as can be has no room for more
-    try:
-        picture.save(part, 'PNG', pnginfo=says)
-        part.replace(file)
-    finally: part.unlink(missing_ok=True)
+    with whole_file(file, f'-{os.getpid()}') as part: picture.save(part, 'PNG', pnginfo=says)

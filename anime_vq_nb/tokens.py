@@ -12,7 +12,6 @@ __all__ = ['Tokens', 'encode_cli', 'SHEET', 'decode_cli', 'reconstruct_cli', 'ra
 # %% ../nbs/09_tokens.ipynb #a6d310cd
 import hashlib, inspect, json, os, sys
 from collections import Counter, namedtuple
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from warnings import catch_warnings, simplefilter
@@ -22,7 +21,7 @@ import pandas as pd
 import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms.v2.functional import to_pil_image
@@ -36,9 +35,9 @@ from .eval import LIBRARIES, features, grid_side, load_model, weights_hash
 from .pictures import FITS, check_square
 from .sources import StoreSource, bad_line, open_pictures, picture_batches
 from .splits import check_split, read_split
-from .store import AvatarError, AvatarStore, check_choice, check_range, check_seed, only_one
+from .store import AvatarError, AvatarStore, check_choice, check_range, check_seed, only_one, whole_file
 from anime_vq_nb.token_files import (
-    LABEL, TokenParts, TokenTable, check_pngs, check_target, code_type, png_name, read_tokens, rows_table,
+    LABEL, TokenParts, TokenTable, check_fits, check_pngs, check_target, code_type, png_name, read_tokens, rows_table,
     same_tokenizer, save_png, write_tokens,
 )
 
@@ -87,7 +86,7 @@ def check_tokenize(model, pictures, labels, passes):
     "Raises `AvatarError` for what `tokenize` cannot do"
     k = model.quantizer.n_codes
     if k > 65_536: raise AvatarError(f"the tokenizer has {k} codes; two bytes hold 65536")
-    if passes < 1: raise AvatarError(f"passes is {passes}; it must be at least 1")
+    check_range(1, passes=passes, pictures=len(pictures))
     if labels is not None and len(labels) != len(pictures):
         raise AvatarError(f"there are {len(labels)} labels for {len(pictures)} pictures; give each one, or none")
 
@@ -122,11 +121,10 @@ def save_tokens(
         why = f"there are {len(labels)} labels for {len(codes)} grids of codes"
         raise AvatarError(f"{why}; give as many labels, or None")
     if not hash: raise AvatarError("the hash is empty; give the tokenizer's, from tokenizer_hash")
-    path, part = Path(path), Path(f'{path}.part')
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {'codes': codes} if labels is None else {'codes': codes, 'labels': np.asarray(labels, np.int64)}
-    save_file({k: np.ascontiguousarray(v) for k,v in arrays.items()}, part, {'tokenizer_hash': hash})
-    return part.replace(path) # a whole file, or none
+    data = save({k: np.ascontiguousarray(v) for k,v in arrays.items()}, {'tokenizer_hash': hash})
+    with whole_file(path) as part: part.write_bytes(data)
+    return Path(path)
 
 # %% ../nbs/09_tokens.ipynb #53338261
 def load_tokens(
@@ -206,14 +204,10 @@ def write_cached(
     "Keep a result: a whole file, or none"
     if folder is None or key is None: return x
     file, says = _cache_file(folder, key)
-    part = file.with_name(f'{file.name}.{os.getpid()}.part') # two commands may work side by side
+    data = save({'result': np.ascontiguousarray(x)}, dict(key=says, sha256=_digest(x)))
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file({'result': np.ascontiguousarray(x)}, part, dict(key=says, sha256=_digest(x)))
-        part.replace(file)
-    except (OSError, SafetensorError) as e: # a full disk
-        with suppress(OSError): part.unlink(missing_ok=True)
-        print(f'nothing was kept for the next time in {folder}: {e}', file=sys.stderr)
+        with whole_file(file, f'-{os.getpid()}') as part: part.write_bytes(data) # two commands may work side by side
+    except AvatarError as e: print(f'nothing was kept for the next time in {folder}: {e}', file=sys.stderr)
     return x
 
 # %% ../nbs/09_tokens.ipynb #68bdee03
@@ -390,7 +384,7 @@ def encode_pictures(
     check_range(1, batch_size=batch_size)
     check_range(0, passes=passes)
     check_views(flip, crop)
-    check_seed(view_seed)
+    check_seed(view_seed, 'view_seed')
     model, split = load_model(ckpt), read_split(ckpt) or dict(val_frac=.2, seed=0)
     val_frac = split['val_frac'] if val_frac is None else val_frac
     seed = split['seed'] if seed is None else seed
@@ -420,12 +414,15 @@ def open_tokens(
     model:VQVAE, # the tokenizer
 ) -> TokenTable:
     "Tokens of this tokenizer, from any kind of file. Raises `AvatarError`"
-    name = tokenizer_hash(model)
-    if Path(path).suffix.lower() != '.safetensors': return read_tokens(path, name)
-    codes, labels, _ = load_tokens(path, name)
-    table = pd.DataFrame(dict(path=[f'{i:06d}' for i in range(len(codes))], key='', split='', view=0))
-    if labels is not None: table[f'{LABEL}class'] = labels.astype(str)
-    return TokenTable(codes, table, dict(tokenizer=name, n_codes=model.quantizer.n_codes, size=model.size))
+    name, k = tokenizer_hash(model), model.quantizer.n_codes
+    if Path(path).suffix.lower() != '.safetensors': t = read_tokens(path, name)
+    else:
+        codes, labels, _ = load_tokens(path, name)
+        table = pd.DataFrame(dict(path=[f'{i:06d}' for i in range(len(codes))], key='', split='', view=0))
+        if labels is not None: table[f'{LABEL}class'] = labels.astype(str)
+        t = TokenTable(codes, table, dict(tokenizer=name, n_codes=k, size=model.size))
+    check_fits(path, t, k, model.size, grid_side(model))
+    return t
 
 def decode_tokens(
     ckpt:str, # the model that made them: run folder, pretrained folder, .ckpt file, hf:owner/name, or demo

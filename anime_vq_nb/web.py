@@ -7,7 +7,7 @@ __all__ = ['ORT', 'ORT_URL', 'WASM', 'WEBGPU', 'check_out', 'whole_folder', 'che
            'is_whole', 'fetch_into']
 
 # %% ../nbs/28_web.ipynb #0c0d3d74
-import base64, hashlib, json, shutil, tarfile, zlib
+import base64, hashlib, json, os, shutil, tarfile, zlib
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +23,7 @@ def check_out(
     out:Path, # folder to write
 ):
     "Raises `AvatarError` for a folder, or a file, that no export wrote"
-    if out.resolve() == Path.cwd(): raise AvatarError(f"{out} is the folder that you are in; give another")
+    if os.path.realpath(out) == os.getcwd(): raise AvatarError(f"{out} is the folder that you are in; give another")
     if not out.exists(): return
     if out.is_mount(): raise AvatarError(f"{out} is where a disk is mounted; give a folder in it")
     if not out.is_dir(): raise AvatarError(f"{out} is a file; give a folder that is new, or an older export")
@@ -39,7 +39,7 @@ def whole_folder(
 ):
     "A folder to write into, which becomes `out` at the end, or vanishes where something goes wrong"
     check_out(out)
-    out = out.resolve() # where a link leads
+    out = Path(os.path.realpath(out)) # where a link leads
     part, old = (out.with_name(f'.{out.name}.{k}') for k in ('part', 'old'))
     with only_one(out):
         shutil.rmtree(part, ignore_errors=True)
