@@ -2,7 +2,7 @@
 
 * A notebook has at most 110 cells and 500 KB; a module at most 500 lines; a line of code at most 120 characters.
 * No name is exported by two modules.
-* Imports go one way. Chapters (00 to 15) import lower chapters and the machine room; the machine room (16 to 33)
+* Imports go one way. Chapters (00 to 15) import lower chapters and the machine room; the machine room (16 to 35)
   imports `data` and lower rooms of its own; `data` stands on `store` alone, and `store` on nothing of ours.
 * Each page opens with a title and a promise, and is in the sidebar; each that one would run links to itself on Colab
   and installs the package there. Each room is in the tables of both READMEs, and in llms.txt.
