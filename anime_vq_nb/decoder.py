@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['PUBLIC', 'PREFIXES', 'TILE', 'Upsample', 'Decoder', 'public_loader', 'find_pretrained', 'check_weights', 'Pretrained',
            'VQVAE', 'whole_levels', 'size_notes', 'warn_of_size', 'check_multiples', 'check_pictures', 'evaluating',
-           'make_model', 'save_rounded']
+           'make_model', 'saved_beside', 'OverCodes']
 
 # %% ../nbs/03_decoder.ipynb #c14af2ed
 import inspect, json, re, warnings
 from contextlib import redirect_stdout
-from copy import deepcopy
 from functools import wraps
 from importlib import import_module
 from importlib.resources import files
@@ -22,10 +21,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub.utils import EntryNotFoundError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from .cards import clear_card, make_card, on_hub
 from anime_vq_nb.encoder import (
     AttnBlock, Downsample, Encoder, cost_table, level_sides, make_act, make_blocks, make_norm,
 )
@@ -133,7 +134,7 @@ def check_weights(
     if bad is None: return model
     raise AvatarError(f"{path} has weights that are not finite ({bad}); take a checkpoint from before that")
 
-class Pretrained(PyTorchModelHubMixin):
+class Pretrained(PyTorchModelHubMixin, library_name='anime_vq_nb'):
     "A module that can be saved and loaded: all of its weights or an error, never some"
     shipped = '' # folder in the package's `pretrained` that 'demo' names
     @classmethod
@@ -165,8 +166,41 @@ class Pretrained(PyTorchModelHubMixin):
         if other:
             raise AvatarError(f"{file} is not of a {cls.__name__}, or of a newer version's: it says {other[0]!r}")
 
+# %% ../nbs/03_decoder.ipynb #f3000020
+@patch
+def _save_pretrained(self:Pretrained, save_directory):
+    clear_card(save_directory) # huggingface_hub writes one where there is none
+    PyTorchModelHubMixin._save_pretrained(self, save_directory)
+
+@patch
+def generate_model_card(self:Pretrained,
+    **known, # what the weights do not say: record, license, name …, as cards.make_card takes them
+) -> ModelCard:
+    "The page that goes with the weights"
+    parts = {k: sum(p.numel() for p in m.parameters()) for k,m in self.named_children()}
+    config = {**self._hub_mixin_config, 'n_codes': getattr(self, 'quantizer', self).n_codes}
+    return make_card(config, parts, self._hub_mixin_info.model_card_data.to_dict(), **known)
+
+@patch
+def push_to_hub(self:Pretrained,
+    repo_id:str, # owner/name
+    *,
+    model_card_kwargs:dict=None, # as for generate_model_card
+    ignore_patterns:list=None, # files that stay here
+    **kw, # of huggingface_hub's push_to_hub, such as private
+) -> str: # address of the commit
+    "Give it away on the Hugging Face Hub, with its card. Raises `AvatarError` where nobody is logged in"
+    with on_hub(repo_id, kw.get('token')) as (name, _, stays):
+        given = [ignore_patterns] if isinstance(ignore_patterns, str) else ignore_patterns or []
+        ignored = [*given, *['README.md']*stays]
+        card = {'name': name, **(model_card_kwargs or {})}
+        return PyTorchModelHubMixin.push_to_hub(self, name, model_card_kwargs=card, ignore_patterns=ignored, **kw)
+
+
 # %% ../nbs/03_decoder.ipynb #42294c8a
-class VQVAE(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['vq-vae', 'image-tokenizer', 'anime']):
+class VQVAE(
+    nn.Module, Pretrained, pipeline_tag='image-feature-extraction', tags=['vq-vae', 'image-tokenizer', 'anime']
+):
     "Pictures (b, 3, size, size) in [-1, 1] ↔ codes (b, s, s), s = size/2^len(ch). Raises `AvatarError`"
     shipped = 'demo'
     def __init__(self,
@@ -395,12 +429,67 @@ def make_model(
     if plan := options.get('plan'): return import_module(PUBLIC).from_plan(plan)
     return VQVAE(**{k: v for k,v in options.items() if k in inspect.signature(VQVAE).parameters})
 
-# %% ../nbs/03_decoder.ipynb #624dded8
-def save_rounded(
-    model:nn.Module, # a Pretrained; stays as it is
-    path, # folder to write
-) -> nn.Module: # the model as it will be read
-    "Save with weights rounded to bfloat16, in half the space"
-    small = deepcopy(model).bfloat16()
-    small.save_pretrained(path)
-    return type(model).from_pretrained(path)
+# %% ../nbs/03_decoder.ipynb #f3000022
+def saved_beside(
+    path, # as from_pretrained takes it
+    part:str, # name of a folder that is saved with a model
+    **kw, # of hf_hub_download, such as revision
+): # a folder; None where there is none
+    "What was saved together with a model. Raises `AvatarError` where the Hub cannot say"
+    folder = find_pretrained(path, plain=True)
+    if Path(folder).is_dir(): return at if (at := Path(folder)/part).is_dir() else None
+    try: files = [hf_hub_download(folder, f'{part}/{name}', **kw) for name in ('config.json', 'model.safetensors')]
+    except (EntryNotFoundError, OSError) as e:
+        if isinstance(e, EntryNotFoundError) and not isinstance(e, FileNotFoundError): return None # it was asked
+        why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
+        raise AvatarError(f'{part} of {path} could not be fetched ({why})') from None
+    return Path(files[0]).parent
+
+class OverCodes(Pretrained, pipeline_tag='unconditional-image-generation'):
+    "What draws a tokenizer's codes, and is saved and loaded together with it"
+    home, kept = None, ()
+    def check_tokenizer(self, model): pass # a subclass raises `AvatarError` for one that is not its own
+
+    @classmethod
+    def from_pretrained(cls, path, **kw):
+        "Load it; raises `AvatarError` as `Pretrained.from_pretrained` does"
+        (model := super().from_pretrained(path, **kw)).home = path, kw
+        return model
+
+    def with_tokenizer(self,
+        model:VQVAE, # whose codes it draws
+    ): # the same
+        "Keep a tokenizer with it. Raises `AvatarError` for one that is not its own"
+        self.check_tokenizer(model)
+        self.kept = [model] # in a list it is no part of the network
+        return self
+
+
+# %% ../nbs/03_decoder.ipynb #f3000023
+@patch
+def find_tokenizer(self:OverCodes) -> VQVAE: # on the CPU, where it is read; or None
+    "Its tokenizer, if it has one. Raises `AvatarError` for one that cannot be read"
+    if self.kept or not self.home: return self.kept[0] if self.kept else None
+    path, kw = self.home
+    fetch = {k: kw[k] for k in ('revision', 'token', 'cache_dir', 'force_download', 'local_files_only') if k in kw}
+    folder = path if str(path) == 'demo' else saved_beside(path, 'tokenizer', **fetch)
+    if folder is None: return None
+    return self.with_tokenizer((public_loader(folder) or VQVAE.from_pretrained)(folder)).kept[0]
+
+@patch(as_prop=True)
+def tokenizer(self:OverCodes) -> VQVAE: # in eval mode
+    "What makes pictures of its codes. Raises `AvatarError` where none is with it"
+    if (model := self.find_tokenizer()) is not None: return model
+    raise AvatarError('there is no tokenizer with this model; give it the one that it was trained with: with_tokenizer')
+
+@patch
+def _save_pretrained(self:OverCodes, save_directory):
+    Pretrained._save_pretrained(self, save_directory)
+    if (model := self.find_tokenizer()) is not None: model.save_pretrained(Path(save_directory)/'tokenizer')
+
+@patch
+def generate_model_card(self:OverCodes, files=(), **known) -> ModelCard:
+    "The page that goes with the weights"
+    along = ['tokenizer']*(self.find_tokenizer() is not None)
+    return Pretrained.generate_model_card(self, files=[*{*files, *along}], **known)
+

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from .commands import cli, command_line
 from .compare import table_markdown
 from .data import AvatarDataset, mix_seed, show_rows, shuffled, to_uint8
-from .decoder import VQVAE, find_pretrained
+from .decoder import VQVAE, find_pretrained, saved_beside
 from anime_vq_nb.eval import (
     LIBRARIES, choose_split, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, held_out,
     kid, load_model, nearest_features, neighbours, seen_before, vgg_features, weights_hash,
@@ -70,15 +70,8 @@ def tokenizer_beside(
 ): # a folder, or 'demo'
     "Where the tokenizer lies that was saved with a prior. Raises `AvatarError` where there is none"
     if str(prior) in SHIPPED: return 'demo'
-    folder = Path(prior)
-    none = AvatarError(f"there is no tokenizer in {prior}; give it, too: anime_vq_sample TOKENIZER --prior {prior}")
-    if folder.exists():
-        inside = (folder/'pretrained' if (folder/'pretrained').is_dir() else folder)/'tokenizer'
-        if not inside.is_dir(): raise none
-        return inside
-    fetch = lambda f: Path(hf_hub_download(find_pretrained(prior), f, subfolder='tokenizer')).parent
-    try: return [fetch(f) for f in ('config.json', 'model.safetensors')][0]
-    except OSError: raise none from None
+    if (folder := saved_beside(prior, 'tokenizer')) is not None: return folder
+    raise AvatarError(f"there is no tokenizer in {prior}; give it, too: anime_vq_sample TOKENIZER --prior {prior}")
 
 def load_pair(
     prior, # folder of a prior, or of its run, 'hf:owner/name', 'demo' or 'demo-ar'
@@ -86,8 +79,7 @@ def load_pair(
 ) -> tuple: # (prior, model), on the GPU if there is one
     "A prior and its tokenizer. Raises `AvatarError` where one is missing, or they don't belong together"
     p, model = load_prior(prior), load_model(ckpt or tokenizer_beside(prior))
-    check_tokenizer(p, model)
-    return p.to(next(model.parameters()).device), model
+    return p.with_tokenizer(model).to(next(model.parameters()).device), model
 
 # %% ../nbs/12_dream.ipynb #9a5f0205
 def class_id(

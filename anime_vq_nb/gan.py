@@ -14,9 +14,10 @@ from fastcore.basics import patch
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .cards import ADVERSARY, LOSSES
 from .decoder import VQVAE, public_loader
 from .eval import load_model
 from .finite import check_optimizer, check_same, fused
@@ -256,3 +257,20 @@ def on_load_checkpoint(self:VQGANModel, ckpt:dict):
     "Resume it"
     VQVAEModel.on_load_checkpoint(self, ckpt)
     self.iteration = ckpt.get('gan', {}).get('iteration', 0)
+
+# %% ../nbs/07_gan.ipynb #f7000031
+@patch
+def save_more(self:VQGANModel,
+    folder:Path, # of the weights
+):
+    "Leave the discriminator and the losses' state for whoever goes on"
+    hp = self.hparams
+    options = {k: str(hp[k]) for k in ('gan', 'd_ch', 'd_layers', 'd_norm', 'd_spectral', 'w_lecam')}
+    options['steps'] = str(max(0, self.iteration - hp.gan_start + hp.gan_alone))
+    states = {ADVERSARY: self.discriminator.state_dict(),
+              LOSSES: {f'lecam.{k}': v for k,v in self.lecam.state_dict().items()}}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name,state in states.items():
+        save_file({k: v.cpu().contiguous() for k,v in state.items()}, part := folder/f'.{name}', options)
+        part.replace(folder/name)
+

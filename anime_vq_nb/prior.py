@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .decoder import Pretrained, VQVAE, evaluating
+from .decoder import OverCodes, VQVAE, evaluating
 from .store import AvatarError, check_range
 from .tokens import tokenizer_hash
 
@@ -163,7 +163,7 @@ def draw(
     return torch.searchsorted(line, (u*line[...,-1])[...,None], right=True)[...,0]
 
 # %% ../nbs/10_prior.ipynb #96ea5d38
-class Prior(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['image-generation', 'anime']):
+class Prior(nn.Module, OverCodes, tags=['image-generation', 'anime']):
     "A transformer over grids of codes, (b, side, side); use `MaskedPrior` or `ARPrior`. Raises `AvatarError`"
     causal, shipped = False, 'demo_prior'
     def __init__(self,
@@ -189,8 +189,8 @@ class Prior(nn.Module, Pretrained, library_name='anime_vq_nb', tags=['image-gene
         self.n_classes, self.class_names = n_classes, names
         self.net = Transformer(n_codes, side*side, dim, depth, heads, dropout, n_classes, causal=self.causal)
 
-    @property
-    def device(self): return self.net.head.weight.device
+    device = property(lambda self: self.net.head.weight.device)
+    def check_tokenizer(self, model): check_tokenizer(self, model)
 
 # %% ../nbs/10_prior.ipynb #26d9415b
 @patch

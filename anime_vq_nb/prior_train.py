@@ -25,6 +25,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset, Subset
 from torchvision.utils import make_grid
 
+from .cards import save_run
 from .commands import add_help, as_arguments, run_cli, start_run
 from anime_vq_nb.data import (
     AnimeDataModule, AvatarDataset, TrainSampler, _StoreLoader, batches_together, in_validation, shuffled, to_uint8,
@@ -449,15 +450,13 @@ def after_fit(self:PriorCLI):
     metrics = measure_weights(trainer, module)
     if not trainer.is_global_zero: return
     dm, prior, saved = trainer.datamodule, module.model.eval(), folder/'pretrained'
-    prior.save_pretrained(saved)
-    dm.model.save_pretrained(saved/'tokenizer')
     record = self.make_record(weights, step, metrics)
     keep_split(folder, record)
     save_split(saved/'tokenizer', read_split(dm.hparams.tokenizer))
-    (folder/'record.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
     labels = torch.arange(32) % prior.n_classes if prior.n_classes else None
     samples = decode_codes(dm.model, prior.sample(32, labels=labels))
     plt.close(picture_rows(samples, f'{step} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
+    save_run(prior.with_tokenizer(dm.model), folder, record)
     paths = dict(look=folder/'samples.png', use=saved, checkpoint=folder/'checkpoints'/file.name,
                  record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
     print(f'\n{prior_summary(record)}\n\n' + '\n'.join(f'  {k:12}{v}' for k,v in paths.items()))

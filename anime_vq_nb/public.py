@@ -284,6 +284,7 @@ def from_vqmodel(
 @patch
 def save_pretrained(self:PublicVQVAE,
     folder, # is made where it is missing
+    **card, # of our own models' card; others' have theirs where they come from
 ):
     "Save weights and description, as a folder that every command takes"
     folder = Path(folder)

@@ -343,9 +343,8 @@ class KeptCSV(CSVLogger):
 def git_commit() -> str:
     "Commit of the package's checkout, with a + if it was changed since; the version where nothing tracks its files"
     git = lambda *a: subprocess.run(['git', '-C', str(files('anime_vq_nb')), *a], capture_output=True, text=True)
-    released = f'version {__version__}'
-    if not shutil.which('git') or git('ls-files', '--error-unmatch', 'train.py').returncode: return released
-    if (head := git('rev-parse', '--short', 'HEAD')).returncode: return released # nothing is committed yet
+    tracked = shutil.which('git') and not git('ls-files', '--error-unmatch', 'train.py').returncode
+    if not tracked or (head := git('rev-parse', '--short', 'HEAD')).returncode: return f'version {__version__}'
     return head.stdout.strip() + '+'*bool(git('status', '--porcelain', '-uno', '.').stdout.strip())
 
 def hardware() -> str:

@@ -8,7 +8,7 @@ __all__ = ['check_codes', 'VQVAEModel', 'patch_errors', 'reconstructions', 'Pict
            'TokenizerRun', 'small', 'trial', 'plan']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
-import io, json, math
+import io, math
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from anime_vq_nb.commands import (
     VQVAE_MODEL, add_help, as_arguments, find_model, model_classes, model_name, run_cli, settings_of, start_run,
     without_phase,
 )
+from .cards import figure_rows, save_run
 from .data import AnimeDataModule, batches_together, show_rows, shuffled
 from .decoder import VQVAE, evaluating, make_model, public_loader
 from .finite import FiniteSteps, check_optimizer, fused
@@ -64,6 +65,7 @@ class VQVAEModel(FiniteSteps):
     unseen, defaults = VQVAE.unseen(), {} # option of VQVAE → another default in the command
     codes_begun = False # has the time of k-means passed?
     ready = property(lambda self: not getattr(self.model.quantizer, 'bypass', False)) # do its codes mean something?
+    def save_more(self, folder): pass # a subclass leaves more beside the exported weights
     def __init__(self,
         w_rec:float=1., # weight of the pixels
         w_vq:float=1., # weight of the codebook term; counts only with ema=False
@@ -379,12 +381,9 @@ def summary(
     perc_name:str=None, # name of the perceptual distance, if there was one
 ) -> str: # a small table
     "What came out, one line a number"
-    m = {k.removeprefix('val/'): v for k,v in metrics.items()}
-    rows = {'L1, range -1 to 1': f"{m.get('l1', m['rec']):.4f}", 'PSNR': f"{m['psnr']:.2f} dB",
-            'gradient energy': f"{m['sharpness']:.0%} of the originals'",
-            'codes in use': f"{m['usage']:.1%} of {n_codes}", 'perplexity': f"{m['perplexity']:.1f}"}
-    if perc_name: rows[perc_name] = f"{m['perc']:.4f}"
+    rows = figure_rows(metrics, n_codes, perc_name)
     return '\n'.join(f'  {k:28}{v}' for k,v in rows.items())
+
 
 # %% ../nbs/05_train.ipynb #4b766c72
 @patch
@@ -399,11 +398,12 @@ def after_fit(self:TrainCLI):
     if not trainer.is_global_zero: return
     minutes = next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes()
     k, perc = module.model.quantizer.n_codes, module.loss.perceptual
-    record = make_record('anime_vq_train', self.argv, trainer, metrics, minutes, self.code, weights, step, n_codes=k)
+    record = make_record('anime_vq_train', self.argv, trainer, metrics, minutes, self.code, weights, step, n_codes=k,
+                         perceptual=perc and perc.name)
     keep_split(folder, record)
-    (folder/'record.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
-    module.model.save_pretrained(folder/'pretrained')
     plt.close(reconstructions(module.model, some_pictures(trainer.datamodule), folder/'reconstructions.png'))
+    module.save_more(folder/'pretrained')
+    save_run(module.model, folder, record)
     print(f"\n{weights} of step {step}, on {record['data']['measured']} held-out pictures\n"
           f"{summary(metrics, k, perc and perc.name)}\n")
     print('\n'.join(f'  {k:12}{v}' for k,v in self.whereabouts(file).items()))

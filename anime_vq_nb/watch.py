@@ -480,3 +480,13 @@ def watch(self:Run,
         view.refresh()
         view.draw()
         if in_notebook(): answer_widgets(get_ipython().kernel)
+
+# %% ../nbs/26_watch.ipynb #f2600051
+@patch
+def push_to_hub(self:Run,
+    name:str, # owner/name, on the Hugging Face Hub
+    **options, # license, pictures, figures, private and token, as cards.publish has them
+) -> str: # address of the model
+    "Publish the exported weights, with their card. Raises `AvatarError` where nobody is logged in"
+    return import_module('anime_vq_nb.cards').publish(self, name, **options)
+
