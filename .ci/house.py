@@ -2,9 +2,8 @@
 
 * A notebook has at most 110 cells and 500 KB; a module at most 500 lines; a line of code at most 120 characters.
 * No name is exported by two modules.
-* Imports go one way. Chapters (00 to 15, and those written since, from 34 on) import lower chapters and the machine
-  room; the machine room (16 to 33) imports `data` and lower rooms of its own; `data` stands on `store` alone, and
-  `store` on nothing of ours.
+* Imports go one way. Chapters (00 to 15, and 34) import lower chapters and the machine room; the machine room (all
+  others) imports `data` and lower rooms of its own; `data` stands on `store` alone, and `store` on nothing of ours.
 * Each page opens with a title and a promise, and is in the sidebar; each that one would run links to itself on Colab
   and installs the package there. Each room is in the tables of both READMEs, and in llms.txt.
 """
@@ -98,11 +97,10 @@ def twice() -> list:
 
 def may_import(here: int, there: int) -> bool:
     "Whether room `here` may import room `there`"
-    store = machine = 16
-    late = 34
+    store, chapters = 16, {*range(16), 34}
     if here in (0, store): return here == 0 and there == store
-    if machine <= here < late: return there == 0 or machine <= there < here
-    return there < here or machine <= there < late
+    if here in chapters: return there < here or there not in chapters
+    return there == 0 or there not in chapters and there < here
 
 
 def directions() -> list:
