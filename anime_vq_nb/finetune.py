@@ -114,13 +114,15 @@ def load_weights(
 def sentence(
     init_from:str,
     source:nn.Module, # of load_source
-    n_codes:int, # K of what is trained
+    options:dict, # of take_over
     codes:str='keep', # or 'kmeans'
 ) -> str: # one line
     "What a run starts from"
     about = f" ({source.source})" if hasattr(source, 'source') else ''
-    k, how = source.quantizer.n_codes, 'kept' if codes == 'keep' else f'left for {n_codes} that k-means places'
-    return f"starts from {init_from}{about}; its {k} codes are {how}"
+    k, anew, was, size = source.quantizer.n_codes, options['n_codes'], source.size, options['size']
+    how = 'kept' if codes == 'keep' else f'left for {anew} that k-means places'
+    at = '' if size == was else f'; pictures are {size}×{size} now, and were {was}×{was}'
+    return f"starts from {init_from}{about}; its {k} codes are {how}{at}"
 
 # %% ../nbs/34_finetune.ipynb #f3400009
 class FineTuneModel(VQVAEModel):
@@ -139,7 +141,7 @@ class FineTuneModel(VQVAEModel):
         source, options = take_over(init_from, {k: model.pop(k) for k in [*model] if k in SHAPE}, codes)
         super().__init__(kmeans_images=kmeans_images, kmeans_at=kmeans_at, **model, **options)
         load_weights(self.model, source, codes)
-        self.begins = sentence(init_from, source, options['n_codes'], codes)
+        self.begins = sentence(init_from, source, options, codes)
 
     @staticmethod
     def resumes_from(ckpt): return ckpt # which has the shape, too
@@ -165,4 +167,4 @@ class FineTuneGANModel(VQGANModel):
             raise AvatarError("adaptive needs a layer of its own, which compile has for our architecture alone; "
                               "set one of them to false")
         super().__init__(init_from=init_from, **gan, **options)
-        self.begins = '\n'.join(filter(None, (sentence(init_from, source, options['n_codes']), self.begins)))
+        self.begins = '\n'.join(filter(None, (sentence(init_from, source, options), self.begins)))
