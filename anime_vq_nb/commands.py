@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['EXCEPTIONS', 'YES', 'NO', 'BOOLS', 'TOP', 'VQVAE_MODEL', 'PHASES', 'loaded', 'one_line', 'as_bool', 'add_option',
            'underscored', 'flags_set', 'cli', 'command_line', 'config_names', 'find_config', 'load_yaml', 'read_config',
-           'named_configs', 'add_help', 'ConfigCLI', 'start_cli', 'run_cli', 'named_option', 'as_arguments',
-           'settings_of', 'quiet', 'start_run', 'model_of_phase', 'without_phase', 'model_name', 'model_classes',
-           'find_model', 'auto_precision', 'wrong_options', 'check_trainer', 'out_of_memory', 'in_notebook', 'Bar',
-           'progress_bar']
+           'named_configs', 'add_help', 'ConfigCLI', 'quiet', 'start_cli', 'run_cli', 'named_option', 'as_arguments',
+           'settings_of', 'start_run', 'model_of_phase', 'without_phase', 'model_name', 'model_classes', 'find_model',
+           'auto_precision', 'wrong_options', 'check_trainer', 'in_notebook', 'Bar', 'progress_bar']
 
 # %% ../nbs/19_commands.ipynb #58cb6f83
 import inspect, json, logging, os, re, shlex, sys, warnings
@@ -279,6 +278,32 @@ class ConfigCLI: # without its base, which takes seconds to import
         option = f'{self.model.accumulate_option} {n*p}'
         return f"out of memory with {b} a batch; the same steps, in smaller parts: --data.batch_size {b//p} {option}"
 
+# %% ../nbs/19_commands.ipynb #f2000014
+@contextmanager
+def quiet(
+    level:int=logging.WARNING, # from which Lightning is heard; its greeting and its table of the model are INFO
+):
+    "Without Lightning's advice and what it advertises; what else there is to warn of is a line each"
+    from lightning.fabric.utilities.warnings import PossibleUserWarning
+    from tqdm import tqdm
+    loggers = [logging.getLogger(f'lightning.{k}') for k in ('pytorch', 'fabric')]
+    levels = [l.level for l in loggers]
+    handlers, wanted = [h for l in loggers for h in l.handlers], lambda record: 'Tip: ' not in record.getMessage()
+    for l in loggers: l.setLevel(level)
+    for h in handlers: h.addFilter(wanted)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('default', UserWarning) # also where a page has muted its own
+            warnings.showwarning = lambda message, *args, **kw: tqdm.write(str(message), sys.stderr) # above bars
+            warnings.filterwarnings('ignore', category=PossibleUserWarning)
+            warnings.filterwarnings('ignore', 'Checkpoint directory') # of a run that goes on, it is not empty
+            for kind in (DeprecationWarning, FutureWarning):
+                warnings.filterwarnings('ignore', category=kind, module='lightning')
+            yield
+    finally:
+        for l,was in zip(loggers, levels): l.setLevel(was)
+        for h in handlers: h.removeFilter(wanted)
+
 # %% ../nbs/19_commands.ipynb #b93e5cbb
 def start_cli(
     command:str, # its name, for messages
@@ -300,7 +325,7 @@ def run_cli(
     "Run a command of Lightning's kind: mistakes are one line on stderr and exit code 1"
     if argv is None: import_module('matplotlib.pyplot').switch_backend('agg') # no windows
     argv = underscored(sys.argv[1:] if argv is None else argv)
-    with one_line(command): start_cli(command, make, argv, about)
+    with one_line(command), quiet(logging.INFO): start_cli(command, make, argv, about)
 
 # %% ../nbs/19_commands.ipynb #f1900002
 TOP = 'seed_everything', 'ckpt_path' # options of no group
@@ -342,25 +367,6 @@ def settings_of(
     return cfg
 
 # %% ../nbs/19_commands.ipynb #f2000011
-@contextmanager
-def quiet():
-    "Without Lightning's greeting and its advice; what else there is to warn of is a line each"
-    from lightning.fabric.utilities.warnings import PossibleUserWarning
-    loggers = [logging.getLogger(f'lightning.{k}') for k in ('pytorch', 'fabric')]
-    levels = [l.level for l in loggers]
-    for l in loggers: l.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('default', UserWarning) # also where a page has muted its own
-            warnings.showwarning = lambda message, *args, **kw: print(message, file=sys.stderr)
-            warnings.filterwarnings('ignore', category=PossibleUserWarning)
-            warnings.filterwarnings('ignore', 'Checkpoint directory') # of a run that goes on, it is not empty
-            for kind in (DeprecationWarning, FutureWarning):
-                warnings.filterwarnings('ignore', category=kind, module='lightning')
-            yield
-    finally:
-        for l,level in zip(loggers, levels): l.setLevel(level)
-
 def start_run(
     command:str, # its name
     make, # arguments → the class to call
@@ -466,14 +472,6 @@ def check_trainer(
     "Raises `AvatarError` for options of the trainer that no run can have"
     for k,(bad,advice) in wrong_options(cfg, subcommand).items():
         if bad: raise AvatarError(f"--trainer.{k} is {getattr(cfg, k)}; {advice}")
-
-# %% ../nbs/19_commands.ipynb #62451fac
-def out_of_memory(
-    e:BaseException, # that something ended with
-) -> bool:
-    "Was it for want of memory, the device's or the processor's?"
-    said = ('out of memory', 'ALLOC_FAILED', 'DefaultCPUAllocator', 'Unable to allocate')
-    return isinstance(e, (RuntimeError, MemoryError)) and any(s in str(e) for s in said)
 
 # %% ../nbs/19_commands.ipynb #c694b031
 def in_notebook() -> bool:

@@ -30,12 +30,10 @@ from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from . import __version__
-from anime_vq_nb.commands import (
-    ConfigCLI, auto_precision, check_trainer, in_notebook, load_yaml, out_of_memory, progress_bar,
-)
+from .commands import ConfigCLI, auto_precision, check_trainer, in_notebook, load_yaml, progress_bar
 from .data import batches_together
 from .splits import KeepSplit
-from .store import AvatarError, check_range, cores
+from .store import AvatarError, check_range, cores, out_of_memory
 
 # %% ../nbs/20_runs.ipynb #16bf5b25
 class RunModule(L.LightningModule):
@@ -329,15 +327,15 @@ class KeptCSV(CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self):
+        if self._experiment is not None: return super().experiment
         file = Path(self.log_dir)/'metrics.csv'
-        if self._experiment is None and file.is_file():
-            kept = file.rename(file.with_suffix('.kept'))
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore') # that files will be deleted
-                writer = super().experiment
-            kept.rename(file)
+        kept = file.rename(file.with_suffix('.kept')) if file.is_file() else None
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore') # that files will be deleted, which they are not
+            writer = super().experiment
+        if kept and kept.rename(file):
             with open(file, newline='', encoding='utf-8') as f: writer.metrics_keys = next(csv.reader(f), [])
-        return super().experiment
+        return writer
 
 # %% ../nbs/20_runs.ipynb #187f251d
 def git_commit() -> str:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['VERSION', 'BLOCK', 'LITDATA', 'OURS', 'REJECTS', 'THUMB', 'AvatarError', 'check_range', 'check_seed', 'check_side',
-           'one_side', 'check_size', 'check_choice', 'way_out', 'cores', 'checksums', 'no_store', 'read_info',
-           'outdated', 'AvatarStore', 'thumbnail', 'save_store', 'writing', 'whole_file', 'only_one']
+           'one_side', 'check_size', 'check_choice', 'way_out', 'out_of_memory', 'cores', 'checksums', 'no_store',
+           'read_info', 'outdated', 'AvatarStore', 'thumbnail', 'save_store', 'writing', 'whole_file', 'only_one']
 
 # %% ../nbs/16_store.ipynb #b83762a0
 import csv, hashlib, json, math, os, re, shlex, shutil, zlib
@@ -81,6 +81,14 @@ def way_out(
     "Add a way out to what an `AvatarError` says"
     try: yield
     except AvatarError as e: raise AvatarError(f'{e}; {advice}') from None
+
+# %% ../nbs/16_store.ipynb #62451fac
+def out_of_memory(
+    e:BaseException, # that something ended with
+) -> bool:
+    "Was it for want of memory, the device's or the processor's?"
+    said = ('out of memory', 'ALLOC_FAILED', 'DefaultCPUAllocator', 'Unable to allocate')
+    return isinstance(e, (RuntimeError, MemoryError)) and any(s in str(e) for s in said)
 
 # %% ../nbs/16_store.ipynb #444592cc
 VERSION, BLOCK = 3, 2**24 # bytes that share a checksum
