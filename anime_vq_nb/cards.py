@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NORMS', 'FIGURES', 'UNKNOWN', 'INSTALL', 'PAPERS', 'ADVERSARY', 'LOSSES', 'TEMPLATE', 'CODE_LICENCE', 'is_prior',
-           'grid_of', 'million', 'table', 'about', 'sizes', 'figure_rows', 'without_paths', 'data_text', 'loading',
-           'credits', 'marked', 'is_edited', 'files_text', 'training', 'figures_text', 'make_card', 'run_facts',
-           'save_run', 'clear_card', 'hub_card', 'on_hub', 'publish', 'save_rounded']
+           'grid_of', 'million', 'table', 'about', 'sizes', 'figure_rows', 'without_paths', 'began_text', 'data_text',
+           'loading', 'credits', 'marked', 'is_edited', 'files_text', 'training', 'figures_text', 'make_card',
+           'run_facts', 'save_run', 'clear_card', 'hub_card', 'on_hub', 'publish', 'save_rounded']
 
 # %% ../nbs/35_cards.ipynb #f3500004
 import hashlib, json, math, re, shlex, warnings
@@ -102,12 +102,22 @@ UNKNOWN = 'Not known: this card was written from the weights alone, without the 
 def without_paths(
     command:str, # of a record
 ) -> str:
-    "A command in which each absolute path is only a name"
+    "A command in which each path that leads out of the folder is only a name"
     def short(word):
-        option, eq, value = word.rpartition('=')
-        full = Path(value).is_absolute() or PureWindowsPath(value).is_absolute() or value.startswith('~')
-        return option + eq + (PureWindowsPath(value).name or value if full else value)
+        before, value = re.fullmatch(r'((?:.*=)?(?:(?:taming|llamagen|maskgit|diffusers):)?)(.*)', word, re.S).groups()
+        out = Path(value).is_absolute() or PureWindowsPath(value).is_absolute() or value.startswith(('~', '..'))
+        return before + (PureWindowsPath(value).name or value if out else value)
     return shlex.join(map(short, shlex.split(command)))
+
+def began_text(
+    began:dict, # of joined_split
+) -> str: # Markdown
+    "What weights it began from, and whose pictures are in these"
+    if 'train' not in began: seen = 'what that has seen is not known here'
+    else: seen = f"that was trained on {began['train']:,} pictures of `{PureWindowsPath(began['store']).name}`"
+    by = f", by {', '.join(began['creators'])}" if began.get('creators') else ''
+    licences = f" ({', '.join(began['licenses'])})" if began.get('licenses') else ''
+    return f"It began from `{without_paths(began['name'])}`; {seen}{licences}{by}. Its licence holds for this, too."
 
 def data_text(
     record:dict, # of a run; empty: unknown
@@ -121,10 +131,12 @@ def data_text(
     if 'val_frac' in data: # from here on the split is known
         text.append(f"Split by `val_frac` {data['val_frac']} and `seed` {data['seed']}, checksum `{data['checksum']}`; "
                     "`split.json` has the hashes of the files that it was trained on.")
-    if told.get('began_unknown'): text.append('It began from other weights, and what these have seen is not known.')
+    text += [began_text(b) for b in told.get('began_with', [])]
+    if told.get('began_unknown') and not told.get('began_with'):
+        text.append('It began from other weights, and what these have seen is not known.')
     licences = ', '.join(f'{k} ({n:,})' if n else k for k,n in told.get('licenses', {}).items())
     text.append(f'Licence of the pictures, as their source tells it: {licences}.' if licences else
-                'The licence of the pictures was not told.')
+                'The licence of the pictures is not stated.')
     if who := told.get('creators'): text.append(f"By {', '.join(who)}.")
     return ' '.join(text)
 
@@ -276,7 +288,7 @@ def make_card(
     record, config = record or {}, {**config, 'n_codes': (record or {}).get('n_codes', config['n_codes'])}
     s, what = grid_of(config), 'Prior over' if is_prior(config) else 'Tokenizer of'
     size = f'{s}×{s} codes' if is_prior(config) else f"{config['size']}×{config['size']} pictures"
-    unsaid = 'The licence of the weights was not told; ask whoever gave them to you.'
+    unsaid = 'The licence of the weights is not stated; ask whoever gave them to you.'
     ours = f'The weights are under `{license}`.' if license else unsaid
     told = {'How to load it': loading(config, name, 'tokenizer' in files),
             'Sizes': f"{table(sizes(config, parts))}\n\n`config.json` has every option.",

@@ -113,10 +113,15 @@ def check_split(
 def joined_split(
     split:dict, # of a run
     before:dict, # of the weights that it began with; None: not known
+    name:str='', # of these weights; '' where the run itself is resumed
 ) -> dict: # that of the run, with the pictures of both
     "A run that goes on from other weights has seen their pictures, too"
-    both = {*split['train_keys'], *(before or {}).get('train_keys', [])}
-    return dict(split, train_keys=sorted(both), began_unknown=before is None or before.get('began_unknown', False))
+    known = before or {}
+    both = {*split['train_keys'], *known.get('train_keys', [])}
+    about = {k: known[k] for k in ('store', 'train', 'licenses', 'creators') if k in known}
+    began = [dict(name=name, **about)]*bool(name) + known.get('began_with', [])
+    unknown = before is None or known.get('began_unknown', False)
+    return dict(split, train_keys=sorted(both), began_unknown=unknown, began_with=began)
 
 # %% ../nbs/18_splits.ipynb #fd352016
 class KeepSplit(Callback):
@@ -128,10 +133,11 @@ class KeepSplit(Callback):
     def compare(self, trainer, module) -> dict: # the split, with what earlier weights have seen
         "The split of a run"
         split = split_record(trainer.datamodule)
-        for start in filter(None, (module.hparams.get('init_from'), trainer.ckpt_path)):
+        first = module.hparams.get('init_from')
+        for start in filter(None, (first, trainer.ckpt_path)):
             before = read_split(start)
             if before and split: same_split(before, split, '--data.')
-            if split: split = joined_split(split, before)
+            if split: split = joined_split(split, before, str(start) if start == first else '')
         return split
 
     def on_fit_start(self, trainer, module):
