@@ -288,7 +288,8 @@ def quiet(
     from tqdm import tqdm
     loggers = [logging.getLogger(f'lightning.{k}') for k in ('pytorch', 'fabric')]
     levels = [l.level for l in loggers]
-    handlers, wanted = [h for l in loggers for h in l.handlers], lambda record: 'Tip: ' not in record.getMessage()
+    handlers = [h for l in loggers for h in l.handlers]
+    wanted = lambda record: not re.search('Tip: |TPU', record.getMessage())
     for l in loggers: l.setLevel(level)
     for h in handlers: h.addFilter(wanted)
     try:
@@ -296,7 +297,8 @@ def quiet(
             warnings.simplefilter('default', UserWarning) # also where a page has muted its own
             warnings.showwarning = lambda message, *args, **kw: tqdm.write(str(message), sys.stderr) # above bars
             warnings.filterwarnings('ignore', category=PossibleUserWarning)
-            warnings.filterwarnings('ignore', 'Checkpoint directory') # of a run that goes on, it is not empty
+            for text in ('Checkpoint directory', 'This DataLoader will create', 'Precision .* by the model summary'):
+                warnings.filterwarnings('ignore', text) # a run's folder is not empty when it goes on
             for kind in (DeprecationWarning, FutureWarning):
                 warnings.filterwarnings('ignore', category=kind, module='lightning')
             yield

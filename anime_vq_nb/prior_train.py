@@ -53,8 +53,8 @@ def classes_of(
     if not label: return [], None
     table = store.columns if label in store.columns else store.manifest
     if label not in table:
-        columns = ', '.join(store.manifest)
-        raise AvatarError(f"{store.path} has no column {label!r} in its manifest; there are {columns}")
+        have = f"there are {', '.join(store.manifest)}; for no classes give --data.label ''"
+        raise AvatarError(f"{store.path} has no column {label!r} in its manifest; {have}")
     said = table[label].astype(str)
     gaps = (said.str.strip() == '').sum()
     if gaps: raise AvatarError(f"{gaps} pictures of {store.path} have no {label}; fill the column, or choose another")
