@@ -287,8 +287,7 @@ def quiet(
     from lightning.fabric.utilities.warnings import PossibleUserWarning
     from tqdm import tqdm
     loggers = [logging.getLogger(f'lightning.{k}') for k in ('pytorch', 'fabric')]
-    levels = [l.level for l in loggers]
-    handlers = [h for l in loggers for h in l.handlers]
+    levels, handlers = [l.level for l in loggers], [h for l in loggers for h in l.handlers]
     wanted = lambda record: not re.search('Tip: |TPU', record.getMessage())
     for l in loggers: l.setLevel(level)
     for h in handlers: h.addFilter(wanted)
@@ -482,11 +481,12 @@ def in_notebook() -> bool:
     except (NameError, AttributeError): return False
 
 class Bar: # for TQDMProgressBar, before it among the bases
-    "Lightning's bar, with numbers that are read when it is drawn; those logged with `prog_bar` are read in each step"
+    "Lightning's bar, with the run's step, and numbers read when it is drawn; those of `prog_bar` are read in each step"
     shown = 'train/loss', 'train/rec', 'train/perplexity', 'val/psnr', 'val/nll'
     def get_metrics(self, trainer, module):
-        logged = trainer.callback_metrics
-        return super().get_metrics(trainer, module) | {k: logged[k].item() for k in self.shown if k in logged}
+        step, logged = f'{trainer.global_step}/{trainer.max_steps}'.removesuffix('/-1'), trainer.callback_metrics
+        shown = {k: logged[k].item() for k in self.shown if k in logged}
+        return dict(step=step) | super().get_metrics(trainer, module) | shown
 
 def progress_bar(
     cfg, # options of Lightning's Trainer
