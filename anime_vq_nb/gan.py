@@ -96,7 +96,10 @@ def load_discriminator(
     if {k: v.shape for k,v in state.items()} != {k: v.shape for k,v in mine.items()}:
         return f'{path} has a discriminator of another shape (d_ch, d_layers, d_norm), so one starts anew'
     discriminator.load_state_dict(state)
-    if moving := state_beside(path, 'lecam', LOSSES): lecam.load_state_dict(moving)
+    moving = state_beside(path, 'lecam', LOSSES) or lecam.state_dict()
+    if moving.keys() != lecam.state_dict().keys():
+        raise AvatarError(f"{path} has another {LOSSES} than phase 2 writes; remove it, and LeCAM starts anew")
+    lecam.load_state_dict(moving)
     return f'the discriminator of {path} goes on'
 
 # %% ../nbs/07_gan.ipynb #1c54860e

@@ -133,11 +133,11 @@ class KeepSplit(Callback):
     def compare(self, trainer, module) -> dict: # the split, with what earlier weights have seen
         "The split of a run"
         split = split_record(trainer.datamodule)
-        first = module.hparams.get('init_from')
-        for start in filter(None, (first, trainer.ckpt_path)):
+        resumed = str(trainer.ckpt_path or '') # which may stand for init_from, too
+        for start in filter(None, (module.hparams.get('init_from'), trainer.ckpt_path)):
             before = read_split(start)
             if before and split: same_split(before, split, '--data.')
-            if split: split = joined_split(split, before, str(start) if start == first else '')
+            if split: split = joined_split(split, before, '' if str(start) == resumed else str(start))
         return split
 
     def on_fit_start(self, trainer, module):
