@@ -137,7 +137,7 @@ class KeepSplit(Callback):
         for start in filter(None, (first, trainer.ckpt_path)):
             before = read_split(start)
             if before and split: same_split(before, split, '--data.')
-            if split: split = joined_split(split, before, str(start) if start == first else '')
+            if split: split = joined_split(split, before, '' if start == trainer.ckpt_path else str(start))
         return split
 
     def on_fit_start(self, trainer, module):
