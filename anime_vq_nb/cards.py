@@ -386,12 +386,15 @@ def publish(
     "Give a run's weights away, with their card. Raises `AvatarError`"
     folder = Path(run.folder)/'pretrained'
     if not folder.is_dir(): raise AvatarError(f'{run.folder} has no exported weights yet; it is not finished')
+    if not hasattr(model := run.model, 'generate_model_card'):
+        raise AvatarError(f"{run.folder} is of someone else's architecture, which has no card here; write one, and: "
+                          f"hf upload {name} {folder}")
     with on_hub(name, token) as (name, there, stays):
         facts, api = run_facts(run.folder), HfApi(token=token)
         picture = (folder/facts['picture']).resolve() if facts['picture'] and pictures else None
         if there and not stays: license = license or ModelCard.load(there).data.license
         facts |= dict(picture=picture and picture.name, name=name, license=license, figures=figures)
-        mine, card = folder/'README.md', str(run.model.generate_model_card(**facts))
+        mine, card = folder/'README.md', str(model.generate_model_card(**facts))
         if mine.is_file() and is_edited(mine): card = mine.read_text(encoding='utf-8').replace('](../', '](')
         sent = {str(f.relative_to(folder).as_posix()): f for f in sorted(folder.rglob('*')) if f.is_file()}
         sent = {k: v for k,v in sent.items() if k != 'README.md' and not Path(k).name.startswith('.')}
