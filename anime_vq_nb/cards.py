@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NORMS', 'FIGURES', 'UNKNOWN', 'INSTALL', 'PAPERS', 'ADVERSARY', 'LOSSES', 'TEMPLATE', 'CODE_LICENCE', 'is_prior',
-           'grid_of', 'million', 'table', 'about', 'sizes', 'figure_rows', 'without_paths', 'began_text', 'data_text',
-           'loading', 'credits', 'marked', 'is_edited', 'files_text', 'training', 'figures_text', 'make_card',
-           'run_facts', 'save_run', 'clear_card', 'hub_card', 'on_hub', 'publish', 'save_rounded']
+           'grid_of', 'million', 'table', 'about', 'sizes', 'figure_rows', 'short_path', 'without_paths', 'began_text',
+           'data_text', 'loading', 'credits', 'marked', 'is_edited', 'files_text', 'training', 'figures_text',
+           'make_card', 'run_facts', 'save_run', 'clear_card', 'hub_card', 'on_hub', 'publish', 'save_rounded']
 
 # %% ../nbs/35_cards.ipynb #f3500004
 import hashlib, json, math, re, shlex, warnings
@@ -99,15 +99,19 @@ def figure_rows(
 # %% ../nbs/35_cards.ipynb #f3500013
 UNKNOWN = 'Not known: this card was written from the weights alone, without the record of a run.'
 
+def short_path(
+    word:str, # of a command: a path, one after PREFIX:, or OPTION=PATH
+) -> str:
+    "A path that leads out of the folder is only a name"
+    before, value = re.fullmatch(r'((?:.*=)?(?:(?:taming|llamagen|maskgit|diffusers):)?)(.*)', word, re.S).groups()
+    out = Path(value).is_absolute() or PureWindowsPath(value).is_absolute() or value.startswith(('~', '..'))
+    return before + (PureWindowsPath(value).name or value if out else value)
+
 def without_paths(
     command:str, # of a record
 ) -> str:
-    "A command in which each path that leads out of the folder is only a name"
-    def short(word):
-        before, value = re.fullmatch(r'((?:.*=)?(?:(?:taming|llamagen|maskgit|diffusers):)?)(.*)', word, re.S).groups()
-        out = Path(value).is_absolute() or PureWindowsPath(value).is_absolute() or value.startswith(('~', '..'))
-        return before + (PureWindowsPath(value).name or value if out else value)
-    return shlex.join(map(short, shlex.split(command)))
+    "A command with short paths"
+    return shlex.join(map(short_path, shlex.split(command)))
 
 def began_text(
     began:dict, # of joined_split
@@ -117,7 +121,7 @@ def began_text(
     else: seen = f"that was trained on {began['train']:,} pictures of `{PureWindowsPath(began['store']).name}`"
     by = f", by {', '.join(began['creators'])}" if began.get('creators') else ''
     licences = f" ({', '.join(began['licenses'])})" if began.get('licenses') else ''
-    return f"It began from `{without_paths(began['name'])}`; {seen}{licences}{by}. Its licence holds for this, too."
+    return f"It began from `{short_path(began['name'])}`; {seen}{licences}{by}. Its licence holds for this, too."
 
 def data_text(
     record:dict, # of a run; empty: unknown
@@ -222,7 +226,7 @@ def is_edited(
     file, # README.md
 ) -> bool:
     "Did someone else write this card, or change it?"
-    text = Path(file).read_text(encoding='utf-8')
+    text = Path(file).read_text(encoding='utf-8', errors='replace') # an editor may have its own
     return marked(text.rpartition('\n<!-- written by anime_vq_nb ')[0]).split() != text.split()
 
 # %% ../nbs/35_cards.ipynb #f350001e
@@ -382,12 +386,15 @@ def publish(
     "Give a run's weights away, with their card. Raises `AvatarError`"
     folder = Path(run.folder)/'pretrained'
     if not folder.is_dir(): raise AvatarError(f'{run.folder} has no exported weights yet; it is not finished')
+    if not hasattr(model := run.model, 'generate_model_card'):
+        raise AvatarError(f"{run.folder} is of someone else's architecture, which has no card here; write one, and: "
+                          f"hf upload {name} {folder}")
     with on_hub(name, token) as (name, there, stays):
         facts, api = run_facts(run.folder), HfApi(token=token)
         picture = (folder/facts['picture']).resolve() if facts['picture'] and pictures else None
         if there and not stays: license = license or ModelCard.load(there).data.license
         facts |= dict(picture=picture and picture.name, name=name, license=license, figures=figures)
-        mine, card = folder/'README.md', str(run.model.generate_model_card(**facts))
+        mine, card = folder/'README.md', str(model.generate_model_card(**facts))
         if mine.is_file() and is_edited(mine): card = mine.read_text(encoding='utf-8').replace('](../', '](')
         sent = {str(f.relative_to(folder).as_posix()): f for f in sorted(folder.rglob('*')) if f.is_file()}
         sent = {k: v for k,v in sent.items() if k != 'README.md' and not Path(k).name.startswith('.')}

@@ -196,7 +196,6 @@ def push_to_hub(self:Pretrained,
         card = {'name': name, **(model_card_kwargs or {})}
         return PyTorchModelHubMixin.push_to_hub(self, name, model_card_kwargs=card, ignore_patterns=ignored, **kw)
 
-
 # %% ../nbs/03_decoder.ipynb #42294c8a
 class VQVAE(
     nn.Module, Pretrained, pipeline_tag='image-feature-extraction', tags=['vq-vae', 'image-tokenizer', 'anime']
@@ -464,7 +463,6 @@ class OverCodes(Pretrained, pipeline_tag='unconditional-image-generation'):
         self.kept = [model] # in a list it is no part of the network
         return self
 
-
 # %% ../nbs/03_decoder.ipynb #f3000023
 @patch
 def find_tokenizer(self:OverCodes) -> VQVAE: # on the CPU, where it is read; or None
@@ -483,6 +481,12 @@ def tokenizer(self:OverCodes) -> VQVAE: # in eval mode
     raise AvatarError('there is no tokenizer with this model; give it the one that it was trained with: with_tokenizer')
 
 @patch
+def save_pretrained(self:OverCodes, save_directory, **kw):
+    "Save it with its tokenizer. Raises `AvatarError` before anything is written where that cannot be read"
+    self.find_tokenizer() # now: it may lie in this folder, whose config.json is removed first
+    return PyTorchModelHubMixin.save_pretrained(self, save_directory, **kw)
+
+@patch
 def _save_pretrained(self:OverCodes, save_directory):
     Pretrained._save_pretrained(self, save_directory)
     if (model := self.find_tokenizer()) is not None: model.save_pretrained(Path(save_directory)/'tokenizer')
@@ -492,4 +496,3 @@ def generate_model_card(self:OverCodes, files=(), **known) -> ModelCard:
     "The page that goes with the weights"
     along = ['tokenizer']*(self.find_tokenizer() is not None)
     return Pretrained.generate_model_card(self, files=[*{*files, *along}], **known)
-

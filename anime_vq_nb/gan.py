@@ -91,15 +91,16 @@ def load_discriminator(
     lecam:LeCAM, # takes the moving averages of that discriminator's logits
 ) -> str: # one line; '' where there are none
     "Take up a discriminator, if there is one, and say whether that was done"
-    state, mine = state_beside(path, 'discriminator', ADVERSARY), discriminator.state_dict()
+    state, shapes = state_beside(path, 'discriminator', ADVERSARY), lambda s: {k: v.shape for k,v in s.items()}
     if state is None: return ''
-    if {k: v.shape for k,v in state.items()} != {k: v.shape for k,v in mine.items()}:
-        return f'{path} has a discriminator of another shape (d_ch, d_layers, d_norm), so one starts anew'
+    if shapes(state) != shapes(discriminator.state_dict()):
+        options = 'd_ch, d_layers, d_norm, d_spectral'
+        return f'{path} has a discriminator of another shape ({options}), so one starts anew'
+    moving = state_beside(path, 'lecam', LOSSES)
+    if moving and shapes(moving) != shapes(lecam.state_dict()):
+        raise AvatarError(f"{LOSSES} of {path} is not of this version's LeCAM; remove it, and LeCAM starts anew")
     discriminator.load_state_dict(state)
-    moving = state_beside(path, 'lecam', LOSSES) or lecam.state_dict()
-    if moving.keys() != lecam.state_dict().keys():
-        raise AvatarError(f"{path} has another {LOSSES} than phase 2 writes; remove it, and LeCAM starts anew")
-    lecam.load_state_dict(moving)
+    if moving: lecam.load_state_dict(moving)
     return f'the discriminator of {path} goes on'
 
 # %% ../nbs/07_gan.ipynb #1c54860e
