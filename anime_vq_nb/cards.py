@@ -18,7 +18,7 @@ from fastcore.basics import ifnone
 from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData, get_token, hf_hub_download
 from huggingface_hub.utils import EntryNotFoundError, RepositoryNotFoundError
 
-from .store import AvatarError
+from .store import AvatarError, whole_file
 
 # %% ../nbs/35_cards.ipynb #f350000a
 def is_prior(config): return 'tokenizer_hash' in config # a configuration of ours
@@ -121,7 +121,7 @@ def began_text(
     else: seen = f"that was trained on {began['train']:,} pictures of `{PureWindowsPath(began['store']).name}`"
     by = f", by {', '.join(began['creators'])}" if began.get('creators') else ''
     licences = f" ({', '.join(began['licenses'])})" if began.get('licenses') else ''
-    return f"It began from `{short_path(began['name'])}`; {seen}{licences}{by}. Its licence holds for this, too."
+    return f"It began from `{short_path(began['name'])}`; {seen}{licences}{by}. Look at its licence, too."
 
 def data_text(
     record:dict, # of a run; empty: unknown
@@ -323,9 +323,9 @@ def save_run(
     folder:Path, # of its run, which has its picture, and perhaps more in `pretrained`, already
     record:dict, # plain values
 ):
-    "Leave weights, record and card"
-    (folder/'record.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
-    model.save_pretrained(folder/'pretrained', model_card_kwargs=run_facts(folder))
+    "Leave weights and card, and then the record, which so is of no weights that are not there"
+    model.save_pretrained(folder/'pretrained', model_card_kwargs=run_facts(folder) | dict(record=record))
+    with whole_file(folder/'record.json') as part: part.write_text(json.dumps(record, indent=1), encoding='utf-8')
 
 def clear_card(
     folder, # of weights
