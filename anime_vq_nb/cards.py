@@ -6,7 +6,7 @@
 __all__ = ['NORMS', 'FIGURES', 'UNKNOWN', 'INSTALL', 'PAPERS', 'ADVERSARY', 'LOSSES', 'TEMPLATE', 'CODE_LICENCE', 'is_prior',
            'grid_of', 'million', 'table', 'about', 'sizes', 'figure_rows', 'short_path', 'without_paths', 'began_text',
            'data_text', 'loading', 'credits', 'marked', 'is_edited', 'files_text', 'training', 'figures_text',
-           'make_card', 'run_facts', 'save_run', 'clear_card', 'hub_card', 'on_hub', 'publish', 'save_rounded']
+           'make_card', 'run_facts', 'keep_card', 'save_run', 'hub_card', 'on_hub', 'publish', 'save_rounded']
 
 # %% ../nbs/35_cards.ipynb #f3500004
 import hashlib, json, math, re, shlex, warnings
@@ -18,7 +18,8 @@ from fastcore.basics import ifnone
 from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData, get_token, hf_hub_download
 from huggingface_hub.utils import EntryNotFoundError, RepositoryNotFoundError
 
-from .store import AvatarError, whole_file
+from .splits import read_split, save_split
+from .store import AvatarError, whole_file, whole_files
 
 # %% ../nbs/35_cards.ipynb #f350000a
 def is_prior(config): return 'tokenizer_hash' in config # a configuration of ours
@@ -310,31 +311,37 @@ def make_card(
 # %% ../nbs/35_cards.ipynb #f3500025
 def run_facts(
     folder, # of a run
+    saved=None, # folder of its weights; None: RUN/pretrained
 ) -> dict: # record, split, files and picture: arguments of make_card
     "What a run's folder tells of its model"
-    folder, saved = Path(folder), Path(folder)/'pretrained'
+    folder, saved = Path(folder), Path(saved or Path(folder)/'pretrained')
     read = lambda f: json.loads(f.read_text(encoding='utf-8')) if f.is_file() else None
     picture = next((f'../{n}.png' for n in ('reconstructions', 'samples') if (folder/f'{n}.png').is_file()), None)
     return dict(record=read(folder/'record.json'), split=read(saved/'split.json') or read(folder/'split.json'),
                 files=sorted(f.name for f in saved.glob('*')), picture=picture)
 
+def keep_card(
+    file:Path, # that is there, and is about to be replaced
+) -> bool: # with a warning, where it is a card that someone changed
+    "Is it to stay?"
+    stays = file.name == 'README.md' and is_edited(file)
+    if stays: warnings.warn(f'{file} was changed by hand, and is kept; for a new card, remove it')
+    return stays
+
 def save_run(
     model, # a Pretrained
-    folder:Path, # of its run, which has its picture, and perhaps more in `pretrained`, already
+    folder:Path, # of its run, which has its picture already
     record:dict, # plain values
+    more=lambda saved: None, # writes what else belongs to the weights into a folder
 ):
-    "Leave weights and card, and then the record, which so is of no weights that are not there"
-    model.save_pretrained(folder/'pretrained', model_card_kwargs=run_facts(folder) | dict(record=record))
+    """Leave weights, split and card, all of them or none, and then the record, which so is of no weights that are not
+    there. Raises `AvatarError` for a full or read-only disk"""
+    again = f"measure and save once more, by the run's command with --ckpt_path {folder/'checkpoints'/'last.ckpt'}"
+    with whole_files(folder/'pretrained', keep_card, again) as saved:
+        save_split(saved, read_split(folder))
+        more(saved)
+        model.save_pretrained(saved, model_card_kwargs=run_facts(folder, saved) | dict(record=record))
     with whole_file(folder/'record.json') as part: part.write_text(json.dumps(record, indent=1), encoding='utf-8')
-
-def clear_card(
-    folder, # of weights
-):
-    "Make way for a new card. One that someone changed stays, and a warning says so"
-    file = Path(folder)/'README.md'
-    if not file.is_file(): return
-    if is_edited(file): warnings.warn(f'{file} was changed by hand, and is kept; for a new card, remove it')
-    else: file.unlink()
 
 # %% ../nbs/35_cards.ipynb #f3500028
 try: from httpx import HTTPError # huggingface_hub's from its version 1 on

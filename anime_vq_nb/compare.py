@@ -39,7 +39,7 @@ from .pages import inline_image
 from .quantizer_ema import plot_usage
 from .runs import git_commit, hardware
 from .splits import check_split, read_split
-from .store import AvatarError, AvatarStore, check_range, check_seed, way_out, writing
+from .store import AvatarError, AvatarStore, check_range, check_seed, way_out, whole_files
 
 # %% ../nbs/08_compare.ipynb #931b7613
 def extremes(
@@ -415,12 +415,11 @@ def write_eval(
     text = '\n'.join(as_markdown(r, k, data) for k,r in first.items())
     if len(keep) > 1: text += f'\n{table_markdown(c.table)}'
     record = dict(*first.values()) if len(models) == 1 else dict(models=first)
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        (out/'metrics.json').write_text(json.dumps({**record, 'codecs': codecs}, indent=1), encoding='utf-8')
-        (out/'metrics.md').write_text(text, encoding='utf-8')
-        _write_pictures(first, models, ds, out)
-        (out/'report.html').write_text(report_page(c, models, ds, data), encoding='utf-8')
+    with whole_files(out) as part:
+        (part/'metrics.json').write_text(json.dumps({**record, 'codecs': codecs}, indent=1), encoding='utf-8')
+        (part/'metrics.md').write_text(text, encoding='utf-8')
+        _write_pictures(first, models, ds, part)
+        (part/'report.html').write_text(report_page(c, models, ds, data), encoding='utf-8')
     plt.close('all')
     return text
 

@@ -26,12 +26,12 @@ from huggingface_hub.utils import EntryNotFoundError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from .cards import clear_card, make_card, on_hub
+from .cards import keep_card, make_card, on_hub
 from anime_vq_nb.encoder import (
     AttnBlock, Downsample, Encoder, cost_table, level_sides, make_act, make_blocks, make_norm,
 )
 from .quantizer_ema import check_float32, make_quantizer
-from .store import AvatarError, check_range, check_side
+from .store import AvatarError, check_range, check_side, whole_files
 from .tiles import in_tiles, pad_to
 
 # %% ../nbs/03_decoder.ipynb #dad7e77a
@@ -168,9 +168,11 @@ class Pretrained(PyTorchModelHubMixin, library_name='anime_vq_nb'):
 
 # %% ../nbs/03_decoder.ipynb #f3000020
 @patch
-def _save_pretrained(self:Pretrained, save_directory):
-    clear_card(save_directory) # huggingface_hub writes one where there is none
-    PyTorchModelHubMixin._save_pretrained(self, save_directory)
+def save_pretrained(self:Pretrained, save_directory, **kw):
+    "Save weights, options and card, all of them or none; a card that someone changed stays"
+    push, name = kw.pop('push_to_hub', False), kw.pop('repo_id', None)
+    with whole_files(save_directory, keep_card) as part: PyTorchModelHubMixin.save_pretrained(self, part, **kw)
+    if push: return self.push_to_hub(name or Path(save_directory).name, **kw)
 
 @patch
 def generate_model_card(self:Pretrained,
@@ -483,12 +485,12 @@ def tokenizer(self:OverCodes) -> VQVAE: # in eval mode
 @patch
 def save_pretrained(self:OverCodes, save_directory, **kw):
     "Save it with its tokenizer. Raises `AvatarError` before anything is written where that cannot be read"
-    self.find_tokenizer() # now: it may lie in this folder, whose config.json is removed first
-    return PyTorchModelHubMixin.save_pretrained(self, save_directory, **kw)
+    self.find_tokenizer() # now: it may lie in this folder
+    return Pretrained.save_pretrained(self, save_directory, **kw)
 
 @patch
 def _save_pretrained(self:OverCodes, save_directory):
-    Pretrained._save_pretrained(self, save_directory)
+    PyTorchModelHubMixin._save_pretrained(self, save_directory)
     if (model := self.find_tokenizer()) is not None: model.save_pretrained(Path(save_directory)/'tokenizer')
 
 @patch

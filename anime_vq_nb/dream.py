@@ -33,13 +33,13 @@ from .compare import table_markdown
 from .data import AvatarDataset, mix_seed, show_rows, shuffled, to_uint8
 from .decoder import VQVAE, find_pretrained, saved_beside
 from anime_vq_nb.eval import (
-    LIBRARIES, choose_split, code_weights, dino_features, draw_codes, features, frechet, frechet_distance, held_out,
+    LIBRARIES, choose_split, code_weights, dino_features, draw_codes, frechet, frechet_distance, held_out,
     kid, load_model, nearest_features, neighbours, seen_before, vgg_features, weights_hash,
 )
 from .prior import ARPrior, MaskedPrior, Prior, check_tokenizer
 from .prior_train import classes_of, prior_fit_cli
 from .splits import check_split, read_split
-from .store import AvatarError, AvatarStore, check_range, check_seed, writing
+from .store import AvatarError, AvatarStore, check_range, check_seed, whole_files
 from .token_files import check_pngs, save_png
 from .tokens import Decoded, Mirrored, cached_features, decode_codes, picture_codes
 from .runs import git_commit, hardware
@@ -405,13 +405,13 @@ def write_prior_eval(
     plain = [dict(nll=r['nll'], bound=r['bound'], sets=r['table'].to_dict('index'), memory=r['memory']['summary'],
                   about=r['about']) for r in results]
     record = dict(prior=prior, **provenance, results=plain)
-    with writing(out):
-        (out/'metrics.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
-        (out/'metrics.md').write_text(text := prior_report(results, prior), encoding='utf-8')
+    with whole_files(out) as part:
+        (part/'metrics.json').write_text(json.dumps(record, indent=1), encoding='utf-8')
+        (part/'metrics.md').write_text(text := prior_report(results, prior), encoding='utf-8')
         samples, memory = results[0]['samples'], results[0]['memory']
-        save_pictures(torch.stack([samples[i] for i in range(min(64, len(samples)))]), out/'samples.png')
-        closest_pairs(memory, samples, train).savefig(out/'closest.png', dpi=110)
-        plot_memory(memory).figure.savefig(out/'memory.png', dpi=110)
+        save_pictures(torch.stack([samples[i] for i in range(min(64, len(samples)))]), part/'samples.png')
+        closest_pairs(memory, samples, train).savefig(part/'closest.png', dpi=110)
+        plot_memory(memory).figure.savefig(part/'memory.png', dpi=110)
     plt.close('all')
     return text
 

@@ -278,8 +278,6 @@ def save_more(self:VQGANModel,
     options['steps'] = str(max(0, self.iteration - hp.gan_start + hp.gan_alone))
     states = {ADVERSARY: self.discriminator.state_dict(),
               LOSSES: {f'lecam.{k}': v for k,v in self.lecam.state_dict().items()}}
-    folder.mkdir(parents=True, exist_ok=True)
     for name,state in states.items():
-        save_file({k: v.cpu().contiguous() for k,v in state.items()}, part := folder/f'.{name}', options)
-        part.replace(folder/name)
+        save_file({k: v.cpu().contiguous() for k,v in state.items()}, folder/name, options)
 

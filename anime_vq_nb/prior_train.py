@@ -35,10 +35,9 @@ from .finite import FiniteSteps, check_optimizer, fused
 from .optimizers import Muon, warmup_cosine
 from .prior import ARPrior, MaskedPrior, Prior, Transformer
 from anime_vq_nb.runs import (
-    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, hardware, measure_weights,
-    take_weights,
+    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, choose_weights, hardware,
 )
-from .splits import KeepSplit, check_split, keep_split, read_split, save_split
+from .splits import KeepSplit, check_split, note_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
 from .token_files import TokenPictures, check_fits, read_tokens, views_of
 from .tokens import Tokens, decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
@@ -446,18 +445,17 @@ def after_fit(self:PriorCLI):
     "Measure and save the best weights with their tokenizer, sample, and say where things lie"
     trainer, module, folder = self.trainer, self.model, self.folder
     if trainer.fast_dev_run: return
-    file, weights, step = take_weights(trainer, module, folder, 'val/nll')
-    metrics = measure_weights(trainer, module)
+    file, weights, step, metrics = choose_weights(trainer, module, folder, 'val/nll')
     if not trainer.is_global_zero: return
-    dm, prior, saved = trainer.datamodule, module.model.eval(), folder/'pretrained'
+    dm, prior = trainer.datamodule, module.model.eval()
     record = self.make_record(weights, step, metrics)
-    keep_split(folder, record)
-    save_split(saved/'tokenizer', read_split(dm.hparams.tokenizer))
+    note_split(folder, record)
     labels = torch.arange(32) % prior.n_classes if prior.n_classes else None
     samples = decode_codes(dm.model, prior.sample(32, labels=labels))
     plt.close(picture_rows(samples, f'{step} steps, {metrics["val/nll"]:.2f} bits a token', folder/'samples.png'))
-    save_run(prior.with_tokenizer(dm.model), folder, record)
-    paths = dict(look=folder/'samples.png', use=saved, checkpoint=folder/'checkpoints'/file.name,
+    known = read_split(dm.hparams.tokenizer)
+    save_run(prior.with_tokenizer(dm.model), folder, record, lambda saved: save_split(saved/'tokenizer', known))
+    paths = dict(look=folder/'samples.png', use=folder/'pretrained', checkpoint=folder/'checkpoints'/file.name,
                  record=folder/'record.json', sample=f'anime_vq_sample --prior {folder} --n 64')
     print(f'\n{prior_summary(record)}\n\n' + '\n'.join(f'  {k:12}{v}' for k,v in paths.items()))
 

@@ -24,7 +24,7 @@ from .foreign import PublicNet, checkpoint_layout, common_names, load_part, publ
 from anime_vq_nb.quantizer_ema import (
     VQOutput, VectorQuantizerEMA, check_float32, histogram, nearest_code, perplexity, projections,
 )
-from .store import AvatarError
+from .store import AvatarError, whole_files
 
 # %% ../nbs/15_public.ipynb #e1500001
 class PublicQuantizer(VectorQuantizerEMA):
@@ -287,10 +287,9 @@ def save_pretrained(self:PublicVQVAE,
     **card, # of our own models' card; others' have theirs where they come from
 ):
     "Save weights and description, as a folder that every command takes"
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous() for k,v in self.state_dict().items()}, folder/'model.safetensors')
-    (folder/'config.json').write_text(json.dumps(self.plan, indent=1), encoding='utf-8')
+    with whole_files(folder) as part:
+        save_file({k: v.contiguous() for k,v in self.state_dict().items()}, part/'model.safetensors')
+        (part/'config.json').write_text(json.dumps(self.plan, indent=1), encoding='utf-8')
 
 def from_plan(
     plan:dict, # what config.json says: public, size, and the layout or diffusers' configuration

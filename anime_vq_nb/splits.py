@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SPLIT', 'SHORT', 'told', 'split_of', 'split_record', 'save_split', 'read_split', 'same_split', 'check_split',
-           'joined_split', 'KeepSplit', 'keep_split', 'import_litdata', 'to_litdata', 'open_litdata']
+           'joined_split', 'KeepSplit', 'note_split', 'import_litdata', 'to_litdata', 'open_litdata']
 
 # %% ../nbs/18_splits.ipynb #dfee35ac
 import hashlib, json, os
@@ -147,14 +147,12 @@ class KeepSplit(Callback):
     def on_validation_start(self, trainer, module):
         if not trainer.training and not trainer.sanity_checking and not self.folder: self.compare(trainer, module)
 
-def keep_split(
+def note_split(
     folder, # of a run
     record:dict, # of make_record; val_frac, seed and checksum are added to its data
 ):
-    "Put the run's split beside its exported weights, and a word on it into its record"
-    split = read_split(folder)
-    save_split(folder/'pretrained', split)
-    if split: record['data'].update({k: split[k] for k in ('val_frac', 'seed', 'checksum')})
+    "A word on a run's split, for its record"
+    if split := read_split(folder): record['data'].update({k: split[k] for k in ('val_frac', 'seed', 'checksum')})
 
 # %% ../nbs/18_splits.ipynb #b7a05c11
 def import_litdata():

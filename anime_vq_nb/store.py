@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['VERSION', 'BLOCK', 'LITDATA', 'OURS', 'REJECTS', 'THUMB', 'AvatarError', 'check_range', 'check_seed', 'check_side',
            'one_side', 'check_size', 'check_choice', 'way_out', 'out_of_memory', 'cores', 'checksums', 'no_store',
-           'read_info', 'outdated', 'AvatarStore', 'thumbnail', 'save_store', 'writing', 'whole_file', 'only_one']
+           'read_info', 'outdated', 'AvatarStore', 'thumbnail', 'save_store', 'writing', 'whole_file', 'whole_files',
+           'only_one']
 
 # %% ../nbs/16_store.ipynb #b83762a0
 import csv, hashlib, json, math, os, re, shlex, shutil, zlib
@@ -20,6 +21,7 @@ import pandas as pd
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
 from PIL import Image
+from safetensors import SafetensorError
 
 # %% ../nbs/16_store.ipynb #d39fd930
 class AvatarError(ValueError):
@@ -299,28 +301,62 @@ def save_store(
 @contextmanager
 def writing(
     dst, # file or folder
+    then:str='run the same again', # what to do when there is room
 ):
     "Say in one line what cannot be written. Raises `AvatarError` for a full or read-only disk, and the like"
     try: yield
-    except OSError as e:
-        what = f"{dst} cannot be written: {e.strerror or e}"
-        raise AvatarError(f"{what}; see to it, and run the same again") from None
+    except (OSError, SafetensorError) as e:
+        what = f"{dst} cannot be written: {getattr(e, 'strerror', None) or e}"
+        raise AvatarError(f"{what}; see to it, and {then}") from None
 
 @contextmanager
 def whole_file(
     path, # of a file; folders are made
     own:str='', # part of the name, where several commands may write the same file
+    then:str='run the same again', # as for `writing`
 ): # a context manager that gives another path, to write to
     "A file that becomes `path` at the end, or vanishes where something goes wrong. Raises `AvatarError`, as `writing`"
     path = Path(path) # a name as long as can be has no room for more
     part = path.with_name(f'.{zlib.crc32(os.fsencode(path.name)):08x}{own}.part')
-    with writing(path):
+    with writing(path, then):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
             part.replace(path)
         finally: part.unlink(missing_ok=True)
 
+# %% ../nbs/16_store.ipynb #f1600011
+@contextmanager
+def whole_files(
+    path, # of a folder; made where it is missing
+    stays=lambda file: False, # of a file that is there already: is it kept, whatever is written?
+    then:str='run the same again', # as for `writing`
+): # a context manager that gives another folder, to write to
+    "Files that take their places in a folder together at the end, or vanish; what else is there stays. Raises as `writing`"
+    path = Path(path)
+    part, new = path/'.part', not path.exists()
+    if '.part' in path.parts: # within another's, which has all of this
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
+        return
+    with writing(path, then):
+        shutil.rmtree(part, ignore_errors=True) # of a process that was killed
+        part.mkdir(parents=True)
+        try:
+            yield part
+            _move(part, path, stays)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            if new: # and nothing came of it
+                with suppress(OSError): path.rmdir()
+
+def _move(part, path, stays):
+    files = [f.relative_to(part) for f in sorted(part.rglob('*')) if f.is_file()]
+    for f in files: (path/f).parent.mkdir(parents=True, exist_ok=True) # all that may need space
+    for f in files:
+        if not ((path/f).is_file() and stays(path/f)): (part/f).replace(path/f)
+
+# %% ../nbs/16_store.ipynb #f1600012
 @contextmanager
 def only_one(
     dst:Path, # folder of a store

@@ -8,7 +8,7 @@ __all__ = ['check_codes', 'VQVAEModel', 'patch_errors', 'reconstructions', 'Pict
            'TokenizerRun', 'small', 'trial', 'plan']
 
 # %% ../nbs/05_train.ipynb #c65f6dc4
-import io, math
+import io
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -39,10 +39,10 @@ from .losses import VQVAELoss, gradient_energy, psnr
 from .optimizers import Muon, muon_groups, warmup_cosine
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
 from anime_vq_nb.runs import (
-    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, make_record, measure_weights,
-    read_checkpoint, take_weights,
+    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, choose_weights, make_record,
+    read_checkpoint,
 )
-from .splits import KeepSplit, keep_split
+from .splits import KeepSplit, note_split
 from .store import AvatarError, AvatarStore, check_choice, check_range
 from .watch import LiveView, Run, costs, log_figure
 
@@ -393,17 +393,15 @@ def after_fit(self:TrainCLI):
     if trainer.fast_dev_run: return
     if not module.ready:
         raise AvatarError(f'the run ended at step {trainer.global_step}, before its codes began; lower kmeans_at')
-    file, weights, step = take_weights(trainer, module, folder, module.export_by)
-    metrics = measure_weights(trainer, module)
+    file, weights, step, metrics = choose_weights(trainer, module, folder, module.export_by)
     if not trainer.is_global_zero: return
     minutes = next(c for c in trainer.callbacks if isinstance(c, SaveOnStop)).minutes()
     k, perc = module.model.quantizer.n_codes, module.loss.perceptual
     record = make_record('anime_vq_train', self.argv, trainer, metrics, minutes, self.code, weights, step, n_codes=k,
                          perceptual=perc and perc.name)
-    keep_split(folder, record)
+    note_split(folder, record)
     plt.close(reconstructions(module.model, some_pictures(trainer.datamodule), folder/'reconstructions.png'))
-    module.save_more(folder/'pretrained')
-    save_run(module.model, folder, record)
+    save_run(module.model, folder, record, module.save_more)
     print(f"\n{weights} of step {step}, on {record['data']['measured']} held-out pictures\n"
           f"{summary(metrics, k, perc and perc.name)}\n")
     print('\n'.join(f'  {k:12}{v}' for k,v in self.whereabouts(file).items()))
