@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['NORMS', 'FIGURES', 'UNKNOWN', 'INSTALL', 'PAPERS', 'ADVERSARY', 'LOSSES', 'TEMPLATE', 'CODE_LICENCE', 'is_prior',
-           'grid_of', 'million', 'table', 'about', 'sizes', 'figure_rows', 'short_path', 'without_paths', 'began_text',
-           'data_text', 'loading', 'credits', 'marked', 'is_edited', 'files_text', 'training', 'figures_text',
-           'make_card', 'run_facts', 'keep_card', 'save_run', 'hub_card', 'on_hub', 'publish', 'save_rounded']
+           'grid_of', 'plain', 'million', 'table', 'about', 'sizes', 'figure_rows', 'short_path', 'without_paths',
+           'began_text', 'data_text', 'loading', 'credits', 'marked', 'is_edited', 'files_text', 'training',
+           'figures_text', 'make_card', 'run_facts', 'keep_card', 'save_run', 'hub_card', 'on_hub', 'publish',
+           'save_rounded']
 
 # %% ../nbs/35_cards.ipynb #f3500004
 import hashlib, json, math, re, shlex, warnings
@@ -29,6 +30,12 @@ def grid_of(
 ) -> int: # codes along a side
     "The grid of a picture of the model's size"
     return config['side'] if is_prior(config) else config['size']//2**len(config['ch'])
+
+def plain(
+    text:str, # a name that someone else gave
+) -> str: # Markdown
+    "Text as it is, whatever its signs would mean in Markdown or HTML"
+    return re.sub(r'([\\`*_<>#~\[\]])', r'\\\1', text)
 
 def million(n:int) -> str: return f'{n/1e6:.2f} M' if n >= 1e5 else f'{n:,}'
 
@@ -63,7 +70,7 @@ def sizes(
     each = ', '.join(f'{k} {million(n)}' for k,n in parts.items())
     total = million(sum(parts.values())) + f': {each}'*(len(parts) > 1)
     if is_prior(c):
-        names = ', '.join(c['class_names'] or []) or ifnone(c['n_classes'], 0)
+        names = plain(', '.join(c['class_names'] or [])) or ifnone(c['n_classes'], 0)
         return {'grid': f'{s}×{s} codes out of K = {c["n_codes"]}', 'transformer': f"{c['depth']} blocks, "
                 f"{c['heads']} heads, {c['dim']} features", 'classes': names or 'none', 'parameters': total}
     side, levels = c['size'], ', '.join(map(str, c['ch']))
@@ -120,8 +127,8 @@ def began_text(
     "What weights it began from, and whose pictures are in these"
     if 'train' not in began: seen = 'what that has seen is not known here'
     else: seen = f"that was trained on {began['train']:,} pictures of `{PureWindowsPath(began['store']).name}`"
-    by = f", by {', '.join(began['creators'])}" if began.get('creators') else ''
-    licences = f" ({', '.join(began['licenses'])})" if began.get('licenses') else ''
+    by = f", by {plain(', '.join(began['creators']))}" if began.get('creators') else ''
+    licences = f" ({plain(', '.join(began['licenses']))})" if began.get('licenses') else ''
     return f"It began from `{short_path(began['name'])}`; {seen}{licences}{by}. Look at its licence, too."
 
 def data_text(
@@ -139,10 +146,10 @@ def data_text(
     text += [began_text(b) for b in told.get('began_with', [])]
     if told.get('began_unknown') and not told.get('began_with'):
         text.append('It began from other weights, and what these have seen is not known.')
-    licences = ', '.join(f'{k} ({n:,})' if n else k for k,n in told.get('licenses', {}).items())
+    licences = ', '.join(f'{plain(k)} ({n:,})' if n else plain(k) for k,n in told.get('licenses', {}).items())
     text.append(f'Licence of the pictures, as their source tells it: {licences}.' if licences else
                 'The licence of the pictures is not stated.')
-    if who := told.get('creators'): text.append(f"By {', '.join(who)}.")
+    if who := told.get('creators'): text.append(f"By {plain(', '.join(who))}.")
     return ' '.join(text)
 
 # %% ../nbs/35_cards.ipynb #f3500016

@@ -102,7 +102,7 @@ def public_loader(
     folder = Path(path)/'pretrained' if (Path(path)/'pretrained').is_dir() else Path(path)
     config = folder/'config.json'
     named = colon and prefix in PREFIXES
-    theirs = named or config.is_file() and '"public":' in config.read_text(encoding='utf-8')
+    theirs = named or config.is_file() and '"public":' in config.read_text(encoding='utf-8', errors='replace')
     return import_module(PUBLIC).load_public if theirs else None
 
 def find_pretrained(

@@ -76,14 +76,18 @@ def state_beside(
 ) -> dict: # the part's; None where there is none
     "What phase 2 has left beside a model: in its checkpoint, or in a file. Raises `AvatarError` for a broken one"
     path, prefix = Path(path), f'{part}.'
-    if path.is_file():
-        weights = read_checkpoint(path)['state_dict']
-        return {k.removeprefix(prefix): v for k,v in weights.items() if k.startswith(prefix)} or None
     file = (path/'pretrained' if (path/'pretrained').is_dir() else path)/name
-    if not file.is_file(): return None
-    try: return {k.removeprefix(prefix): v for k,v in load_file(file).items()}
-    except (OSError, SafetensorError) as e:
-        raise AvatarError(f"{file} cannot be read ({e}); remove it, and a {part} starts anew") from None
+    if path.is_file():
+        weights = {k: v for k,v in read_checkpoint(path)['state_dict'].items() if k.startswith(prefix)}
+    elif not file.is_file(): return None
+    else:
+        try: weights = load_file(file)
+        except (OSError, SafetensorError) as e:
+            raise AvatarError(f"{file} cannot be read ({e}); remove it, and the {part} starts anew") from None
+    if bad := next((k for k,v in weights.items() if v.is_floating_point() and not v.isfinite().all()), None):
+        advice = 'take an earlier one' if path.is_file() else f'remove it, and the {part} starts anew'
+        raise AvatarError(f"{path if path.is_file() else file} has weights that are not finite ({bad}); {advice}")
+    return {k.removeprefix(prefix): v for k,v in weights.items()} or None
 
 def load_discriminator(
     discriminator:Discriminator, # takes the weights, where they fit

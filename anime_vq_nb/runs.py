@@ -415,7 +415,8 @@ def choose_weights(
 ) -> tuple: # (checkpoint, what it holds, step, metrics): of take_weights and measure_weights
     """Load and measure what a run exports: the weights of its best validation, where there is one, or the last ones; of
     both the better, where it ended between two validations"""
-    best = next((c for c in trainer.checkpoint_callbacks if monitor and c.monitor == monitor and c.best_model_path), None)
+    callbacks = trainer.checkpoint_callbacks
+    best = next((c for c in callbacks if monitor and c.monitor == monitor and c.best_model_path), None)
     files = [Path(best.best_model_path)] if best else []
     if not best or best.measured != trainer.global_step: files.append(folder/'checkpoints'/'last.ckpt')
     found = {f: (*take_weights(module, f), measure_weights(trainer, module)) for f in files}

@@ -332,7 +332,7 @@ def whole_files(
     stays=lambda file: False, # of a file that is there already: is it kept, whatever is written?
     then:str='run the same again', # as for `writing`
 ): # a context manager that gives another folder, to write to
-    "Files that take their places in a folder together at the end, or vanish; what else is there stays. Raises as `writing`"
+    "Files that take their places in a folder together, or vanish; what else is there stays. Raises as `writing` does"
     path = Path(path)
     part, new = path/'.part', not path.exists()
     if '.part' in path.parts: # within another's, which has all of this

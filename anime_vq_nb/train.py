@@ -54,8 +54,9 @@ def check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae):
     check_choice('revive_by', revive_by, ('error', 'uniform'))
     if not 0 <= revive < 1:
         raise AvatarError(f"revive is {revive}; it is a part of the mean count, so from 0 to below 1; 0.01 is usual")
-    if (kind := vqvae.get('quantizer', 'ema')) != 'ema' and (revive or kmeans_images):
-        raise AvatarError(f"revive and kmeans_images are of quantizer 'ema'; with {kind} set both to 0")
+    kind = vqvae.get('quantizer', 'ema')
+    for name,given in dict(revive=revive, kmeans_images=kmeans_images).items():
+        if given and kind != 'ema': raise AvatarError(f"{name} is of quantizer 'ema'; with {kind} set it to 0")
     if revive and not vqvae.get('ema', True):
         raise AvatarError("revive needs ema=True; with codes trained by gradient set revive to 0")
 
@@ -63,7 +64,7 @@ def check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae):
 class VQVAEModel(FiniteSteps):
     "A `VQVAE`, its losses and its optimizer, for Lightning. Raises `AvatarError` for settings that make no sense"
     unseen, defaults = VQVAE.unseen(), {} # option of VQVAE → another default in the command
-    codes_begun = False # has the time of k-means passed?
+    codes_begun, warned = False, None # has the time of k-means passed?; step of the last word on few codes
     ready = property(lambda self: not getattr(self.model.quantizer, 'bypass', False)) # do its codes mean something?
     def save_more(self, folder): pass # a subclass leaves more beside the exported weights
     def __init__(self,
@@ -204,7 +205,9 @@ def on_validation_epoch_end(self:VQVAEModel):
     self.log('val/sharpness', self.energy_rec.compute()/self.energy.compute())
     self.log_dict({f'val/{k}': use[k].float() for k in ('usage', 'perplexity')})
     line = usage_warning(use['histogram'])
-    if line and self.ready and not checking: rank_zero_warn(f'at step {self.global_step} {line}')
+    if line and self.ready and not checking and self.warned != self.global_step: # at the end it is measured again
+        rank_zero_warn(f'at step {self.global_step} {line}')
+        self.warned = self.global_step
     for m in (self.energy, self.energy_rec, self.usage): m.reset()
     if hasattr(self, 'plateau') and self.ready and self.trainer.state.fn == 'fit' and not checking:
         self.plateau.step(self.trainer.callback_metrics['val/rec'].item())
@@ -383,7 +386,6 @@ def summary(
     "What came out, one line a number"
     rows = figure_rows(metrics, n_codes, perc_name)
     return '\n'.join(f'  {k:28}{v}' for k,v in rows.items())
-
 
 # %% ../nbs/05_train.ipynb #4b766c72
 @patch
