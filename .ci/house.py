@@ -2,8 +2,8 @@
 
 * A notebook has at most 110 cells and 500 KB; a module at most 500 lines; a line of code at most 120 characters.
 * No name is exported by two modules.
-* Imports go one way. Chapters (00 to 15, and 34) import lower chapters and the machine room; the machine room (all
-  others) imports `data` and lower rooms of its own; `data` stands on `store` alone, and `store` on nothing of ours.
+* Imports go one way. Chapters import chapters of lower numbers and the machine room; the machine room imports `data`
+  and what stands above it in the sidebar; `data` stands on `store` alone, and `store` on nothing of ours.
 * Each page opens with a title and a promise, and is in the sidebar; each that one would run links to itself on Colab
   and installs the package there. Each room is in the tables of both READMEs, and in llms.txt.
 """
@@ -15,6 +15,7 @@ CELLS, KILOBYTES, LINES, WIDTH = 110, 500, 500, 120
 PACKAGE = [p for p in sorted((ROOT/'anime_vq_nb').glob('*.py')) if p.name[:2] not in ('__', '_m')]
 NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
 READ_ONLY = 'index.ipynb', 'contributing.ipynb' # nobody goes to Colab for these
+SIDEBAR = (ROOT/'_quarto.yml').read_text(encoding='utf-8')
 COLAB = re.compile(r'\]\(https://colab\.research\.google\.com/github/([^)]*)\)')
 
 
@@ -60,7 +61,7 @@ def notebook_faults(path: Path) -> list:
     if len(cells) > CELLS: faults.append(f'{len(cells)} cells, more than {CELLS}')
     if (kb := path.stat().st_size/1000) > KILOBYTES: faults.append(f'{kb:.0f} KB, more than {KILOBYTES}')
     if not re.match(r'# .+\n\n> .+', source(cells[0])): faults.append('does not open with a title and a promise')
-    if path.name not in (ROOT/'nbs'/'_quarto.yml').read_text(encoding='utf-8'): faults.append('is not in the sidebar')
+    if path.name not in SIDEBAR: faults.append('is not in the sidebar')
     if path.name not in READ_ONLY: faults += colab_faults(path, cells)
     if room(path) is not None: faults += listed(path)
     ids = [c['id'] for c in cells]
@@ -95,12 +96,18 @@ def twice() -> list:
     return [f"{n} is exported by {' and '.join(ms)}" for n, ms in sorted(owners.items()) if len(ms) > 1]
 
 
+def machine_room() -> list:
+    "Numbers of the rooms in the sidebar's section of that name, in its order"
+    section = SIDEBAR.partition('- section: Machine room\n')[2].partition('- section:')[0]
+    return [int(n) for n in re.findall(r'- (\d\d)_', section)]
+
+
 def may_import(here: int, there: int) -> bool:
     "Whether room `here` may import room `there`"
-    store, chapters = 16, {*range(16), 34}
+    store, machines = 16, machine_room()
     if here in (0, store): return here == 0 and there == store
-    if here in chapters: return there < here or there not in chapters
-    return there == 0 or there not in chapters and there < here
+    if here not in machines: return there < here or there in machines
+    return there == 0 or there in machines[:machines.index(here)]
 
 
 def directions() -> list:

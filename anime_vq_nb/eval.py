@@ -25,11 +25,11 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from torchmetrics.utilities import dim_zero_cat
 from tqdm.auto import tqdm
 
+from .checkpoints import read_checkpoint
 from .data import AvatarDataset, in_validation, normalize, to_uint8, whole_batch
 from .decoder import VQVAE, check_weights, find_pretrained, make_model, public_loader
 from .losses import Frozen, PerceptualLoss, psnr
 from .quantizer_ema import CodebookUsage, histogram
-from .runs import read_checkpoint
 from .splits import split_of
 from .store import AvatarError, AvatarStore, check_choice, check_range, way_out
 

@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .cards import ADVERSARY, LOSSES
+from .checkpoints import read_checkpoint
 from .decoder import VQVAE, public_loader
 from .eval import load_model
 from .finite import check_optimizer, check_same, fused
 from .losses import Discriminator, GAN_LOSSES, LeCAM, adaptive_weight, diff_augment, gan_weight, r1_penalty
-from .runs import read_checkpoint
 from .store import AvatarError, check_range
 from .train import VQVAEModel
 

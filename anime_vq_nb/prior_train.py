@@ -26,17 +26,16 @@ from torch.utils.data import Dataset, Subset
 from torchvision.utils import make_grid
 
 from .cards import save_run
-from .commands import add_help, as_arguments, run_cli, start_run
+from .checkpoints import BestCheckpoint, EarlyStop, SaveOnStop
 from anime_vq_nb.data import (
     AnimeDataModule, AvatarDataset, TrainSampler, _StoreLoader, batches_together, in_validation, shuffled, to_uint8,
 )
 from .eval import grid_side, load_model
 from .finite import FiniteSteps, check_optimizer, fused
+from .lightning_cli import add_help, as_arguments, run_cli, start_run
 from .optimizers import Muon, warmup_cosine
 from .prior import ARPrior, MaskedPrior, Prior, Transformer
-from anime_vq_nb.runs import (
-    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, choose_weights, hardware,
-)
+from .runs import Averaging, RunCLI, RunOptions, averaged, choose_weights, hardware
 from .splits import KeepSplit, check_split, note_split, read_split, save_split
 from .store import AvatarError, AvatarStore, check_range, only_one
 from .token_files import TokenPictures, check_fits, read_tokens, views_of

@@ -27,21 +27,19 @@ from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from tqdm.auto import tqdm
 
-from anime_vq_nb.commands import (
-    VQVAE_MODEL, add_help, as_arguments, find_model, model_classes, model_name, run_cli, settings_of, start_run,
-    without_phase,
-)
 from .cards import figure_rows, save_run
+from .checkpoints import BestCheckpoint, EarlyStop, SaveOnStop, read_checkpoint
 from .data import AnimeDataModule, batches_together, show_rows, shuffled
 from .decoder import VQVAE, evaluating, make_model, public_loader
 from .finite import FiniteSteps, check_optimizer, fused
+from anime_vq_nb.lightning_cli import (
+    VQVAE_MODEL, add_help, as_arguments, find_model, model_classes, model_name, run_cli, settings_of, start_run,
+    without_phase,
+)
 from .losses import VQVAELoss, gradient_energy, psnr
 from .optimizers import Muon, muon_groups, warmup_cosine
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
-from anime_vq_nb.runs import (
-    Averaging, BestCheckpoint, EarlyStop, RunCLI, RunOptions, SaveOnStop, averaged, choose_weights, make_record,
-    read_checkpoint,
-)
+from .runs import Averaging, RunCLI, RunOptions, averaged, choose_weights, make_record
 from .splits import KeepSplit, note_split
 from .store import AvatarError, AvatarStore, check_choice, check_range
 from .watch import LiveView, Run, costs, log_figure

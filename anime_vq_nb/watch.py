@@ -26,9 +26,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 
+from .checkpoints import SaveOnStop
 from .commands import in_notebook
 from .data import batches_together
-from .runs import SaveOnStop, hardware
+from .runs import hardware
 from .store import AvatarError
 
 # %% ../nbs/26_watch.ipynb #f2600006

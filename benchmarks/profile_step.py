@@ -14,7 +14,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 
-from anime_vq_nb.commands import auto_precision
+from anime_vq_nb.lightning_cli import auto_precision
 from record import write_record
 from train_step import FULL, QUIET, SMALL, make_model, random_vgg
 

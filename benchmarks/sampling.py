@@ -11,7 +11,7 @@ import argparse, statistics, time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, __version__
 
-from anime_vq_nb.commands import auto_precision
+from anime_vq_nb.lightning_cli import auto_precision
 from anime_vq_nb.prior import ARPrior, MaskedPrior
 from record import write_record
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from anime_vq_nb.commands import find_config, read_config
 from anime_vq_nb.data import demo_avatar, demo_style
 from anime_vq_nb.decoder import VQVAE, whole_levels
+from anime_vq_nb.lightning_cli import find_config, read_config
 from record import write_record
 
 ROWS = (256, 256, 2.0), (1024, 768, 2.0), (1024, 768, 0.5)  # width, height, memory_gb

@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.vgg import cfgs, make_layers
 
 from anime_vq_nb import train
-from anime_vq_nb.commands import auto_precision
 from anime_vq_nb.gan import VQGANModel
+from anime_vq_nb.lightning_cli import auto_precision
 from anime_vq_nb.quantizer_ema import VQOutput
 from anime_vq_nb.train import VQVAEModel
 from record import write_record
