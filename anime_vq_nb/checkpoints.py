@@ -40,7 +40,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer, module):
         super().on_validation_end(trainer, module)
-        self.measured = trainer.global_step
+        if trainer.state.fn == 'fit' and not trainer.sanity_checking: self.measured = trainer.global_step
 
     def setup(self, trainer, module, stage):
         super().setup(trainer, module, stage)
