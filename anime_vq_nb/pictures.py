@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import get_ident
 
 import numpy as np
-from imagehash import phash
 from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngStream
+from scipy.fft import dct
 
 from .store import AvatarError
 
@@ -294,13 +294,18 @@ def judge(
     if max(was) > max_aspect*min(was): raise Reject('too long', f'{shape}, more than {max_aspect:g} to 1')
     std = np.dot(small, np.float32([.299, .587, .114])).std()
     if std < min_std: raise Reject('nearly uniform', f'standard deviation {std:.1f} of 255')
+    if not drop_grey: return
     spread = np.ptp(small.astype(int), axis=2).mean() # between the channels
-    if drop_grey and spread < 3: raise Reject('greyscale', f'channels differ by {spread:.1f} of 255')
+    if spread < 3: raise Reject('greyscale', f'channels differ by {spread:.1f} of 255')
 
 # %% ../nbs/21_pictures.ipynb #70d43cb3
 GRID = 6 # cells on a side
 
-def _phash(grey): return np.packbits(phash(grey, hash_size=16).hash).tobytes().hex()
+def _hashes(grey): # uint8 (64, 64); of the picture and of its mirror image
+    columns = dct(grey, axis=0)[:16]
+    low = dct(np.stack([columns, columns[:,::-1]]))[...,:16].reshape(2, -1)
+    above = low > np.median(low, axis=1, keepdims=True)
+    return [b.tobytes().hex() for b in np.packbits(above, axis=1)]
 
 def fingerprint(
     im:Image.Image, # RGB; 64×64 is enough
@@ -308,7 +313,8 @@ def fingerprint(
     "Perceptual hash of a picture and of its mirror image, and its colours"
     grey = im.convert('L').resize((64, 64), Image.LANCZOS, reducing_gap=2.)
     cells = np.asarray(im.convert('YCbCr').resize((GRID, GRID), Image.BOX))[...,1:]
-    return dict(phash=_phash(grey), mirror=_phash(ImageOps.mirror(grey)), colour=cells.tobytes().hex())
+    upright, mirrored = _hashes(np.asarray(grey))
+    return dict(phash=upright, mirror=mirrored, colour=cells.tobytes().hex())
 
 def bits(
     hashes:list, # n hexadecimal hashes

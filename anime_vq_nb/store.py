@@ -257,8 +257,9 @@ class _ArrayFile:
     def __exit__(self, *_):
         with self.file:
             self.header()
-            self.file.flush()
-            os.fsync(self.file.fileno())
+
+def _sync(file): # to the disk
+    with open(file, 'r+b') as f: os.fsync(f.fileno())
 
 # %% ../nbs/16_store.ipynb #e16a0006
 def thumbnail(
@@ -293,7 +294,10 @@ def save_store(
                 lost.append({'stamp': '', 'twin': '', **row, 'thumb': -1 if x is None else thumbs.n})
                 if x is not None: thumbs.add(thumbnail(x))
     _write_tables(folder, kept, known, lost)
-    sums = {f: checksums(folder/f) for f in 'images.npy manifest.csv columns.csv rejects.csv rejects.npy'.split()}
+    with ThreadPoolExecutor(2) as pool: # the disk and the processor at once
+        synced = [pool.submit(_sync, folder/f) for f in ('images.npy', 'rejects.npy')]
+        sums = {f: checksums(folder/f) for f in 'images.npy manifest.csv columns.csv rejects.csv rejects.npy'.split()}
+        for s in synced: s.result()
     info = dict(version=VERSION, n=len(kept), options=options, other=other, checksums=sums)
     (folder/'info.json').write_text(json.dumps(info, indent=1), encoding='utf-8')
 
