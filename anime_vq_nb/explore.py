@@ -61,7 +61,7 @@ def as_face(
         kind = f'an array of {x.dtype} {x.shape}' if isinstance(x, np.ndarray) else f'of type {type(x).__name__}'
         raise AvatarError(f"the picture is {kind}; give a path, a PIL image, uint8 (h, w, 3) or a tensor")
     if name and not Path(x).exists(): raise AvatarError(f"there is no picture {x}; give another path")
-    row, pixels = read_picture(data, name, size)
+    row, pixels = read_picture(data, name, size, hashes=False)
     who = f'the picture {name}'.strip()
     if pixels is None: raise AvatarError(f"{who} cannot be read: {row['reason']}: {row['detail']}")
     return normalize(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])

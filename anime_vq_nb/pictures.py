@@ -361,6 +361,7 @@ def read_picture(
     background:str='white', # as for to_square
     cascade:str='', # as for to_square
     mislabelled:str='keep', # as for open_picture
+    hashes:bool=True, # False: without phash, mirror, colour and sha256, which take longer than a small picture
     **rules, # for judge; none: every picture that can be read is good
 ) -> tuple: # (row, pixels): uint8 (size, size, 3), or (height, width, 3), or None where nothing can be read
     """Decode one file, make it a square, and judge it. The row holds width, height, format, key (SHA-256 of the file),
@@ -368,11 +369,11 @@ def read_picture(
     try: rgb, row = _read_rgb(data, name, size, fit, background, mislabelled)
     except AvatarError: raise # a wrong argument is not the file's fault
     except Exception as e: return reason_of(e), None # whatever Pillow raises on damaged files
-    small = rgb.resize((64, 64), Image.BICUBIC, reducing_gap=1.5)
-    row |= fingerprint(small)
+    if hashes or rules: small = rgb.resize((64, 64), Image.BICUBIC, reducing_gap=1.5)
+    if hashes: row |= fingerprint(small)
     pixels = np.asarray(rgb if fit == 'keep' else to_square(rgb, size, 'pad' if fit == 'face' else fit, background))
     try:
         if rules: judge(np.asarray(small), (row['width'], row['height']), **rules)
         if fit == 'face': pixels = np.asarray(to_square(rgb, size, fit, background, cascade, rules.get('min_side', 0)))
     except Reject as e: return dict(row, **e.row), pixels
-    return dict(row, sha256=hashlib.sha256(pixels).hexdigest()), pixels
+    return dict(row, sha256=hashlib.sha256(pixels).hexdigest()) if hashes else row, pixels

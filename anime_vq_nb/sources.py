@@ -427,7 +427,8 @@ def open_pictures(
 # %% ../nbs/22_sources.ipynb #e6360092
 def _read(source, path, data, square): # (row, pixels)
     if isinstance(source, StoreSource): return dict(path=path, key=source.keys[path]), source.pixels(path)
-    row, x = read_picture(partial(source.load, path) if data is None else data, path, **square)
+    data = partial(source.load, path) if data is None else data
+    row, x = read_picture(data, path, **square, hashes=False)
     if x is None: return dict(path=path, reason=row['reason'], detail=row['detail']), None
     return dict(path=path, key=source.keys.get(path, row['key'])), x
 
