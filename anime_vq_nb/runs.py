@@ -376,3 +376,12 @@ def fit(self:RunCLI, **kw):
             raise AvatarError(f"val_check_interval is longer than an epoch; {advice}") from None
         if out_of_memory(e): raise AvatarError(self.less_memory()) from None
         raise
+
+@patch
+def _run_subcommand(self:RunCLI, subcommand): # overridden for what comes after training, where Lightning looks no more
+    try: LightningCLI._run_subcommand(self, subcommand)
+    except KeyboardInterrupt:
+        last = self.folder/'checkpoints'/'last.ckpt' if subcommand == 'fit' and self.trainer.global_step else None
+        if not last or not last.is_file(): raise
+        advice = f"to measure and save it, repeat its command with --ckpt_path {last}"
+        raise KeyboardInterrupt(f'stopped after training; {advice}') from None
