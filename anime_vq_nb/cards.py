@@ -399,7 +399,8 @@ def publish(
 ) -> str: # address of the model
     "Give a run's weights away, with their card. Raises `AvatarError`"
     folder = Path(run.folder)/'pretrained'
-    if not folder.is_dir(): raise AvatarError(f'{run.folder} has no exported weights yet; it is not finished')
+    if not (folder/'config.json').is_file():
+        raise AvatarError(f'{run.folder} has no exported weights yet; it is not finished')
     if not hasattr(model := run.model, 'generate_model_card'):
         raise AvatarError(f"{run.folder} is of someone else's architecture, which has no card here; write one, and: "
                           f"hf upload {name} {folder}")
@@ -411,7 +412,7 @@ def publish(
         mine, card = folder/'README.md', str(model.generate_model_card(**facts))
         if mine.is_file() and is_edited(mine): card = mine.read_text(encoding='utf-8').replace('](../', '](')
         sent = {str(f.relative_to(folder).as_posix()): f for f in sorted(folder.rglob('*')) if f.is_file()}
-        sent = {k: v for k,v in sent.items() if k != 'README.md' and not Path(k).name.startswith('.')}
+        sent = {k: v for k,v in sent.items() if k != 'README.md' and not f'/{k}'.count('/.')}
         if picture: sent[picture.name] = picture
         if not stays: sent['README.md'] = card.encode()
         url = api.create_repo(name, private=private, exist_ok=True)

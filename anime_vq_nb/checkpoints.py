@@ -64,7 +64,8 @@ class EarlyStop(EarlyStopping):
 class WholeCheckpoints(TorchCheckpointIO):
     "Checkpoints that are written beside their place, and then moved there: Lightning's come from another disk, perhaps"
     def save_checkpoint(self, checkpoint, path, storage_options=None):
-        then = f'go on with --ckpt_path and one that is in {Path(path).parent}'
+        there = sorted(Path(path).parent.glob('*.ckpt'), key=lambda f: f.stat().st_mtime)
+        then = f'go on with --ckpt_path {there[-1]}' if there else 'run the same again'
         with whole_file(path, then=then) as part: super().save_checkpoint(checkpoint, part, storage_options)
 
 # %% ../nbs/37_checkpoints.ipynb #988bfea0
@@ -76,7 +77,7 @@ class SaveOnStop(Callback):
         command:str='anime_vq_train', # its name
     ):
         self.folder, self.argv, self.command = Path(folder), argv, command
-        self.file, self.asked, self.handler = self.folder/'stopped.ckpt', False, None
+        self.asked, self.ended, self.handler = False, False, None
         self.began, self.before, self.first = time.time(), 0., math.inf # seconds; minutes before; step it goes on from
 
     def minutes(self): return self.before + (time.time() - self.began)/60
@@ -87,11 +88,12 @@ class SaveOnStop(Callback):
         self.restore()
         if trainer.fast_dev_run: return
         trainer.save_checkpoint(self.folder/'last.ckpt', weights_only=False) # before Averaging swaps its average in
+        self.ended = True
 
 # %% ../nbs/37_checkpoints.ipynb #b68a21ca
 @patch
 def on_train_start(self:SaveOnStop, trainer, module):
-    self.first = trainer.global_step
+    self.first, self.ended = trainer.global_step, False
     if current_thread() is main_thread():
         self.asked, self.handler = False, signal.signal(signal.SIGINT, self.interrupt)
 
@@ -139,12 +141,14 @@ def rewind(trainer):
 def on_exception(self:SaveOnStop, trainer, module, exception):
     self.restore()
     if trainer.global_step <= self.first or trainer.fast_dev_run: return # nothing is lost, and what was there is better
-    rewind(trainer)
-    module.undo_step()
-    trainer.save_checkpoint(self.file, weights_only=False)
+    file = self.folder/('last.ckpt' if self.ended else 'stopped.ckpt')
+    if not self.ended: # what is measured after training is not what it goes on from
+        rewind(trainer)
+        module.undo_step()
+        trainer.save_checkpoint(file, weights_only=False)
     if not trainer.is_global_zero: return
     argv = [a for a,before in zip(self.argv, [None, *self.argv]) if '--ckpt_path' not in (a.split('=')[0], before)]
-    line = shlex.join([self.command, *argv, '--ckpt_path', str(self.file)])
+    line = shlex.join([self.command, *argv, '--ckpt_path', str(file)])
     how = 'run.resume()' if in_notebook() else line
     print(f'\nStopped at step {trainer.global_step}, and saved. To go on:\n  {how}', flush=True)
 

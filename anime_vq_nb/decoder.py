@@ -112,11 +112,10 @@ def find_pretrained(
     "Where saved weights are. The Hub is asked for what is called so, never for a mistyped folder. Raises `AvatarError`"
     name, folder = str(path), Path(path)
     if name.startswith('hf:'): return name[3:]
-    if (folder/'pretrained').is_dir(): folder = folder/'pretrained'
+    if (folder/'pretrained'/'config.json').is_file(): folder = folder/'pretrained'
     if (folder/'config.json').is_file(): return str(folder)
     if folder.exists():
-        hub = 'hf:owner/name for the Hugging Face Hub'
-        advice = f"give a run's folder, one with config.json and model.safetensors, or {hub}"
+        advice = "give a run's folder, one with config.json and model.safetensors, or hf:owner/name for one on the Hub"
         raise AvatarError(f'{path} holds no saved model; {advice}')
     named = re.fullmatch(r'[\w.-]+/[\w.-]+', name)
     if plain and named and not folder.parent.exists(): return name
@@ -169,8 +168,9 @@ class Pretrained(PyTorchModelHubMixin, library_name='anime_vq_nb'):
 # %% ../nbs/03_decoder.ipynb #f3000020
 @patch
 def save_pretrained(self:Pretrained, save_directory, **kw):
-    "Save weights, options and card, all of them or none; a card that someone changed stays"
+    "Save weights, options and card, all of them or none; a card that someone changed stays. Raises `AvatarError`"
     push, name = kw.pop('push_to_hub', False), kw.pop('repo_id', None)
+    check_weights(self, 'this model')
     with whole_files(save_directory, keep_card) as part: PyTorchModelHubMixin.save_pretrained(self, part, **kw)
     if push: return self.push_to_hub(name or Path(save_directory).name, **kw)
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .decoder import VQVAE, check_pictures, find_pretrained
+from .decoder import VQVAE, check_pictures, check_weights, find_pretrained
 from .foreign import PublicNet, checkpoint_layout, common_names, load_part, public_nets, read_weights
 from anime_vq_nb.quantizer_ema import (
     VQOutput, VectorQuantizerEMA, check_float32, histogram, nearest_code, perplexity, projections,
@@ -287,6 +287,7 @@ def save_pretrained(self:PublicVQVAE,
     **card, # of our own models' card; others' have theirs where they come from
 ):
     "Save weights and description, as a folder that every command takes"
+    check_weights(self, 'this tokenizer')
     with whole_files(folder) as part:
         save_file({k: v.contiguous() for k,v in self.state_dict().items()}, part/'model.safetensors')
         (part/'config.json').write_text(json.dumps(self.plan, indent=1), encoding='utf-8')

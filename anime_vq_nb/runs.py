@@ -8,9 +8,10 @@ __all__ = ['RunModule', 'Averaging', 'averaged', 'RunOptions', 'KeptCSV', 'git_c
 
 # %% ../nbs/20_runs.ipynb #c77bbd03
 import csv, json, math, platform, shlex, shutil, subprocess, warnings
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from datetime import datetime, timezone
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 
 import lightning as L
@@ -156,7 +157,7 @@ def folder(self:RunOptions,
     if file.is_file() and full.name == 'checkpoints': was = (load_yaml(file) or {}).get('run', {})
     if was is None: why = "lies in no run's folder"
     elif (was.get('out'), was.get('name')) == (self.out, self.name): return run_folder
-    elif run_folder.absolute().parent == new.absolute().parent: return run_folder
+    elif run_folder.resolve().parent == new.resolve().parent: return run_folder
     else: why = f"is of the run {was.get('name')}, under {was.get('out')}"
     rank_zero_only(print)(f'{ckpt} {why}: this is a run of its own, in {new}, and looks for a best of its own')
     return new
@@ -246,7 +247,10 @@ def choose_weights(
     best = next((c for c in callbacks if monitor and c.monitor == monitor and c.best_model_path), None)
     files = [Path(best.best_model_path)] if best else []
     if not best or best.measured != trainer.global_step: files.append(folder/'checkpoints'/'last.ckpt')
-    found = {f: (*take_weights(module, f), measure_weights(trainer, module)) for f in files}
+    try: found = {f: (*take_weights(module, f), measure_weights(trainer, module)) for f in files}
+    except SystemExit as e: # Lightning's, for an interrupt
+        e.folder = folder # for whoever goes on in Python
+        raise
     def score(file): return found[file][-1].get(monitor, math.inf)
     file = min(files, key=lambda f: score(f) if math.isfinite(score(f)) else math.inf)
     if file != files[-1]: take_weights(module, file)
@@ -288,19 +292,21 @@ class RunCLI(ConfigCLI, LightningCLI):
 
     def unsaved(self, path, done) -> bool: # done: steps of the checkpoint
         "Did its run take all of its steps, and then leave no weights, for want of space or since it was interrupted?"
-        folder, run = Path(path).absolute().parents[1], self._get(self.config, 'run')
-        config, record = folder/'config.yaml', folder/'record.json'
-        if Path(path).absolute().parent.name != 'checkpoints' or not config.is_file(): return False
-        was = (load_yaml(config) or {}).get('run', {})
-        if (was.get('out'), was.get('name')) != (run.out, run.name): return False # which begins a run of its own
-        return not record.is_file() or json.loads(record.read_text(encoding='utf-8')).get('steps', 0) < done
+        folder, last = Path(path).absolute().parents[1], Path(path).with_name('last.ckpt')
+        with redirect_stdout(StringIO()): own = self._get(self.config_init, 'run').folder(path).absolute() != folder
+        if own: return False # it would be a run of its own
+        with suppress(AvatarError): # there is none, or only a part of one
+            if read_checkpoint(last, self.trains, mmap=True)['global_step'] > done: return False # it would be lost
+        try: return json.loads((folder/'record.json').read_text(encoding='utf-8'))['steps'] < done
+        except (OSError, ValueError, LookupError, TypeError): return True # here, too
 
     def keep_last(self, path): # the checkpoint that it went on from
         "A checkpoint that had all steps already is the last one, whatever its name"
         last = self.folder/'checkpoints'/'last.ckpt'
-        if self.trainer.global_step != self.done or not self.trainer.is_global_zero: return
-        if Path(path).absolute() == last.absolute(): return
-        with whole_file(last) as part: shutil.copyfile(path, part)
+        if self.trainer.global_step != self.done: return
+        if self.trainer.is_global_zero and Path(path).absolute() != last.absolute():
+            with whole_file(last) as part: shutil.copyfile(path, part)
+        self.trainer.strategy.barrier() # other processes read it
 
 # %% ../nbs/20_runs.ipynb #7fd613f2
 @patch
@@ -370,3 +376,12 @@ def fit(self:RunCLI, **kw):
             raise AvatarError(f"val_check_interval is longer than an epoch; {advice}") from None
         if out_of_memory(e): raise AvatarError(self.less_memory()) from None
         raise
+
+@patch
+def _run_subcommand(self:RunCLI, subcommand): # overridden for what comes after training, where Lightning looks no more
+    try: LightningCLI._run_subcommand(self, subcommand)
+    except KeyboardInterrupt:
+        last = self.folder/'checkpoints'/'last.ckpt' if subcommand == 'fit' and self.trainer.global_step else None
+        if not last or not last.is_file(): raise
+        advice = f"to measure and save it, repeat its command with --ckpt_path {last}"
+        raise KeyboardInterrupt(f'stopped after training; {advice}') from None

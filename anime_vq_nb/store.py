@@ -9,7 +9,7 @@ __all__ = ['VERSION', 'BLOCK', 'LITDATA', 'OURS', 'REJECTS', 'THUMB', 'AvatarErr
            'only_one']
 
 # %% ../nbs/16_store.ipynb #b83762a0
-import csv, hashlib, json, math, os, re, shlex, shutil, zlib
+import csv, errno, hashlib, json, math, os, re, shlex, shutil, zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -356,8 +356,11 @@ def whole_files(
 
 def _move(part, path, stays):
     files = [f.relative_to(part) for f in sorted(part.rglob('*')) if f.is_file()]
-    for f in files: (path/f).parent.mkdir(parents=True, exist_ok=True) # all that may need space
     for f in files:
+        if (path/f).is_dir(): raise OSError(errno.EISDIR, f'{f} is a folder')
+        (path/f).parent.mkdir(parents=True, exist_ok=True) # all that may need space
+    for f in files:
+        os.chmod(part/f, part.stat().st_mode & 0o666) # safetensors' are for their owner alone
         if not ((path/f).is_file() and stays(path/f)): (part/f).replace(path/f)
 
 # %% ../nbs/16_store.ipynb #f1600012

@@ -445,7 +445,7 @@ class TokenizerRun(Run, kind='tokenizer'):
     def model(self) -> VQVAE: # in eval mode, on the CPU
         "The exported model; until there is one, that of the best checkpoint so far"
         load = public_loader(self.folder) or VQVAE.from_pretrained
-        if (self.folder/'pretrained').is_dir(): return load(self.folder)
+        if (self.folder/'pretrained'/'config.json').is_file(): return load(self.folder)
         if not (file := self.best or self.last): raise AvatarError(f'{self.folder} has no checkpoint yet')
         model = make_model((ckpt := read_checkpoint(file))['hyper_parameters'])
         model.load_state_dict({k[6:]: v for k,v in ckpt['state_dict'].items() if k.startswith('model.')})

@@ -175,7 +175,9 @@ class Run:
     def progress(self) -> dict: # of Progress; empty where it took no step yet
         "How far it is"
         file = self.folder/'progress.json'
-        return json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+        p = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+        asked_again = p.get('state') == 'stopped' and self.record.get('steps', 0) >= p['step']
+        return {**p, 'state': 'finished'} if asked_again else p # whose weights were missing, and are there now
 
     @property
     def record(self) -> dict: # of make_record; empty until it is finished
