@@ -484,7 +484,7 @@ def eval_run(
 @delegates(eval_run, but=['ckpt', 'data'])
 def eval_command(
     paths:list=(), # a model and a store, in this order; or use --ckpt and --data
-    ckpt:list=(), # a model: run folder, .ckpt, hf:owner/name, demo, diffusers:NAME, taming:FILE, llamagen:, maskgit:
+    ckpt:list=(), # a model: run folder, .ckpt, hf:owner/name, demo, diffusers:NAME, (taming, llamagen, maskgit):FILE
     data:str='', # a store, written by anime_vq_prepare or by training on the demo avatars
     **kwargs
 ) -> str: # the report

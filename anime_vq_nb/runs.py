@@ -38,6 +38,7 @@ class RunModule(L.LightningModule):
     export_by = 'val/rec' # number whose best validation chooses the weights that are exported; None: the last average
     accumulate_option = '--trainer.accumulate_grad_batches' # sums gradients over batches
     ready = True # are its weights worth keeping already?
+    measuring = False # is it validated after training, to be exported?
     def trainer_options(self,
         cfg, # options of Lightning's Trainer
     ) -> dict: # that are set otherwise
@@ -231,7 +232,9 @@ def measure_weights(
     loggers, trainer.loggers = trainer.loggers, [] # the curves are those of the training
     stance = getattr(torch.compiler, 'set_stance', lambda _: nullcontext()) # from PyTorch 2.6 on
     with stance('force_eager'): # to compile anew, for 32 bits, would take longer than to measure
-        metrics, = trainer.validate(module.float(), trainer.datamodule, verbose=False, weights_only=True)
+        module.measuring = True
+        try: metrics, = trainer.validate(module.float(), trainer.datamodule, verbose=False, weights_only=True)
+        finally: module.measuring = False
     trainer.loggers = loggers
     return metrics
 
@@ -254,6 +257,9 @@ def choose_weights(
     def score(file): return found[file][-1].get(monitor, math.inf)
     file = min(files, key=lambda f: score(f) if math.isfinite(score(f)) else math.inf)
     if file != files[-1]: take_weights(module, file)
+    if len(files) == 2:
+        each = [f'{f.name} of step {found[f][1]}, {monitor} {score(f):.4f}' for f in files]
+        rank_zero_only(print)(f"ended between two validations: {'; '.join(each)}; the better one is exported")
     return file, *found[file]
 
 # %% ../nbs/20_runs.ipynb #2adda933
@@ -286,17 +292,26 @@ class RunCLI(ConfigCLI, LightningCLI):
             raise AvatarError(f"{path} holds a moving average, which --run.average 0 would take for the weights; "
                               "leave that out, or start a run of its own")
         if fit and 0 <= steps <= done and not self.unsaved(path, done):
-            advice = 'to go on, set a larger --trainer.max_steps; its weights can be used as they are'
-            raise AvatarError(f"{path} has done {done} steps, and max_steps is {steps}; {advice}")
+            how = 'call resume with a larger max_steps' if in_notebook() else 'set a larger --trainer.max_steps'
+            raise AvatarError(f"{path} has done {done} steps, and max_steps is {steps}; to go on, {how}; "
+                              "its weights can be used as they are")
+        if fit and (later := self.last_step(path)) > done:
+            note = f"{path} is of step {done}, and last.ckpt beside it of step {later}"
+            rank_zero_only(print)(f"{note}: the steps between are trained again")
         self.ckpt, self.done = None, done
+
+    def last_step(self, path) -> int: # 0 where there is none, or only a part of one
+        "The step of last.ckpt beside a checkpoint"
+        file = Path(path).with_name('last.ckpt')
+        with suppress(AvatarError): return read_checkpoint(file, self.trains, mmap=True)['global_step']
+        return 0
 
     def unsaved(self, path, done) -> bool: # done: steps of the checkpoint
         "Did its run take all of its steps, and then leave no weights, for want of space or since it was interrupted?"
-        folder, last = Path(path).absolute().parents[1], Path(path).with_name('last.ckpt')
+        folder = Path(path).absolute().parents[1]
         with redirect_stdout(StringIO()): own = self._get(self.config_init, 'run').folder(path).absolute() != folder
         if own: return False # it would be a run of its own
-        with suppress(AvatarError): # there is none, or only a part of one
-            if read_checkpoint(last, self.trains, mmap=True)['global_step'] > done: return False # it would be lost
+        if self.last_step(path) > done: return False # it would be lost
         try: return json.loads((folder/'record.json').read_text(encoding='utf-8'))['steps'] < done
         except (OSError, ValueError, LookupError, TypeError): return True # here, too
 
@@ -370,6 +385,7 @@ def fit(self:RunCLI, **kw):
         if isinstance(e, SystemExit): e.folder = self.folder # for whoever goes on in Python
         if self.folder in made and self.trainer.is_global_zero and not any(self.folder.glob('checkpoints/*')):
             shutil.rmtree(self.folder, ignore_errors=True)
+            if isinstance(e, (KeyboardInterrupt, SystemExit)): print('stopped before the first step; nothing is kept')
             with suppress(OSError): [p.rmdir() for p in made[1:]] # up to one that holds more
         if isinstance(e, ValueError) and 'val_check_interval' in str(e):
             advice = 'to count steps through epochs, give --trainer.check_val_every_n_epoch null'

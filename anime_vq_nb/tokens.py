@@ -398,7 +398,7 @@ def encode_pictures(
     with only_one(out): table, bad = _encode(model, source, out, options | square, square)
     n, held = table.path.nunique(), table.path[table.split == 'val'].nunique()
     grids = f'{len(table)} grids of {grid_side(model)}×{grid_side(model)} codes'
-    said = f'{n} pictures from {src} through {ckpt}: {grids}, {held} pictures held out, written to {out}'
+    said = f'{n} picture{"s"*(n != 1)} from {src} through {ckpt}: {grids}, {held} pictures held out, written to {out}'
     return '\n'.join([said] + (['Not readable:', *map(bad_line, bad)] if bad else []))
 
 encode_cli = cli(encode_pictures, 'anime_vq_encode')
@@ -481,7 +481,7 @@ def reconstruct(
         if good and own: notes.update(size_notes(model, *x.shape[2:]))
     if not n: raise AvatarError(f'none of the {len(bad)} pictures in {src} could be read; the first:{bad_line(bad[0])}')
     at = 'each at its own size' if own else f'{model.size}×{model.size}'
-    written = f'{n} pictures from {src} through {ckpt}, {at}, written to {out}'
+    written = f'{n} picture{"s"*(n != 1)} from {src} through {ckpt}, {at}, written to {out}'
     more = [f'  {k} of them: {note}' for note,k in notes.items()]
     more += ['Not readable:', *map(bad_line, bad)] if bad else []
     return '\n'.join([written, *more])

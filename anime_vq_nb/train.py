@@ -62,7 +62,7 @@ def check_codes(revive, revive_by, kmeans_images, kmeans_at, vqvae):
 class VQVAEModel(FiniteSteps):
     "A `VQVAE`, its losses and its optimizer, for Lightning. Raises `AvatarError` for settings that make no sense"
     unseen, defaults = VQVAE.unseen(), {} # option of VQVAE → another default in the command
-    codes_begun, warned = False, None # has the time of k-means passed?; step of the last word on few codes
+    codes_begun = False # has the time of k-means passed?
     ready = property(lambda self: not getattr(self.model.quantizer, 'bypass', False)) # do its codes mean something?
     def save_more(self, folder): pass # a subclass leaves more beside the exported weights
     def __init__(self,
@@ -203,9 +203,8 @@ def on_validation_epoch_end(self:VQVAEModel):
     self.log('val/sharpness', self.energy_rec.compute()/self.energy.compute())
     self.log_dict({f'val/{k}': use[k].float() for k in ('usage', 'perplexity')})
     line = usage_warning(use['histogram'])
-    if line and self.ready and not checking and self.warned != self.global_step: # at the end it is measured again
-        rank_zero_warn(f'at step {self.global_step} {line}')
-        self.warned = self.global_step
+    if line and self.ready and not checking and not self.measuring: # what is exported is told in the summary
+        rank_zero_warn(f'at step {self.global_step} {line}' if self.trainer.state.fn == 'fit' else line)
     for m in (self.energy, self.energy_rec, self.usage): m.reset()
     if hasattr(self, 'plateau') and self.ready and self.trainer.state.fn == 'fit' and not checking:
         self.plateau.step(self.trainer.callback_metrics['val/rec'].item())
