@@ -54,6 +54,7 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_k_models = {str(file): score}
 
     def load_state_dict(self, state): pass # it may be older than the file, or of another place
+
 class EarlyStop(EarlyStopping):
     "Ends a run that makes no progress; a resumed one counts on, with the patience that it is given now"
     def __init__(self, *args, **kw): super().__init__(*args, **kw, check_on_train_epoch_end=False) # when validated

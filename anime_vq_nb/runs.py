@@ -259,7 +259,7 @@ def choose_weights(
     if file != files[-1]: take_weights(module, file)
     if len(files) == 2:
         each = [f'{f.name} of step {found[f][1]}, {monitor} {score(f):.4f}' for f in files]
-        rank_zero_only(print)(f"ended between two validations: {'; '.join(each)}; the better one is exported")
+        rank_zero_only(print)(f"{'; '.join(each)}: the better one is exported")
     return file, *found[file]
 
 # %% ../nbs/20_runs.ipynb #2adda933
@@ -318,7 +318,7 @@ class RunCLI(ConfigCLI, LightningCLI):
     def keep_last(self, path): # the checkpoint that it went on from
         "A checkpoint that had all steps already is the last one, whatever its name"
         last = self.folder/'checkpoints'/'last.ckpt'
-        if self.trainer.global_step != self.done: return
+        if self.trainer.global_step != self.done or self.last_step(path) > self.done: return
         if self.trainer.is_global_zero and Path(path).absolute() != last.absolute():
             with whole_file(last) as part: shutil.copyfile(path, part)
         self.trainer.strategy.barrier() # other processes read it
