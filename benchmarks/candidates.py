@@ -1,5 +1,5 @@
 """What tried.py tries: groups of rows, each with what was expected of it and what it changes"""
-import math
+import contextlib, math
 from functools import partial
 from unittest.mock import patch
 
@@ -9,6 +9,7 @@ import yaml
 from torch import nn
 
 from anime_vq_nb import decoder, encoder, gan, losses, train
+from anime_vq_nb.decoder import VQVAE
 from anime_vq_nb.losses import PerceptualLoss
 from anime_vq_nb.quantizer_ema import VectorQuantizerEMA
 from anime_vq_nb.train import VQVAEModel
@@ -159,6 +160,32 @@ def perturbed(part, steps=700, near=30):
     return patch.object(VectorQuantizerEMA, "forward", forward)
 
 
+@contextlib.contextmanager
+def equivariant(part=.5):
+    """In a part of the steps latents are turned by quarters and shrunk, and are to become the picture turned and shrunk
+    alike (EQ-VAE, Kouzelis et al. 2025)"""
+    step, untouched = VQVAEModel.training_step, []
+
+    def autoencode(self, x):
+        z = self.encoder(untouched[0] if untouched else x)
+        vq = self.quantizer(self.alike(z) if untouched else z)
+        return self.decoder(vq.z_q), vq
+
+    def training_step(self, batch, batch_idx):
+        turns, scale = torch.randint(4, ()).item(), (1, .75, .5)[torch.randint(3, ()).item()]
+        if not self.ready or torch.rand(()) >= part:
+            return step(self, batch, batch_idx)
+        self.model.alike = lambda t: F.interpolate(t.rot90(turns, (2, 3)), scale_factor=scale, mode="area")
+        untouched.append(batch)
+        try:
+            return step(self, self.model.alike(batch), batch_idx)
+        finally:
+            untouched.clear()
+
+    with patch.object(VQVAE, "autoencode", autoencode), patch.object(VQVAEModel, "training_step", training_step):
+        yield
+
+
 def foreign(kind, **how):
     "A quantizer of vector-quantize-pytorch: options, as YAML where there are some"
     args = {"model.quantizer_args": yaml.safe_dump(how, default_flow_style=True, width=1000).strip()} if how else {}
@@ -283,6 +310,8 @@ GROUPS = {
         "heads on VGG16, w_gan 0.1": ("nearer yet, at the price of PSNR", {"model.w_gan": .1}, vgg_heads),
         "perceptual, no adversary": ("nearer than PatchGAN", VGG | {"model.w_perc": .5, "model.w_gan": 1e-9}),
         "perceptual, PatchGAN 0.1": ("nearer yet", VGG | {"model.w_perc": .5, "model.w_gan": .1}),
+        "perceptual, PatchGAN 0.1, DiffAugment": ("nearer than without, as it was with no perceptual loss", VGG | {
+            "model.w_perc": .5, "model.w_gan": .1, "model.diffaug": ["color", "translation"]}),
         "perceptual, heads 0.1": ("the nearest", VGG | {"model.w_perc": .5, "model.w_gan": .1}, vgg_heads),
     }),
     "longer": ({}, {
@@ -325,5 +354,6 @@ GROUPS = {
         "as they are": ("the base of this group", {}),
         "a tenth perturbed": ("samples nearer, less than 0.2 dB lost", {}, partial(perturbed, .1)),
         "a third perturbed": ("samples nearer yet, some tenths lost", {}, partial(perturbed, .33)),
+        "EQ regularisation": ("samples nearer, some tenths lost", {}, equivariant),
     }),
 }
