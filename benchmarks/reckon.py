@@ -156,6 +156,18 @@ def reckon(phase, what, size, batch, plan, vgg):
         }
 
 
+def measuring(size, batch, plan, vgg):
+    "Memory at the end of a run, when its weights are measured: a batch in 32 bits, nothing to be learned"
+    module = make_model(1, False, size, plan | dict(dim=16, norm="group4"), vgg).eval()
+    with FakeTensorMode(), patch.object(F, "group_norm", as_on_cuda), Ledger() as ledger, torch.no_grad():
+        for part in (module, module.loss.perceptual.frozen.net):
+            pretend(part)
+        x = torch.rand(batch, 3, size, size)*2 - 1
+        x_rec, vq = module.model.autoencode(x)
+        module.loss(x_rec, x, vq)
+        return {"what": BEST, "precision": "32-true", "GiB at the peak": round(ledger.peak/2**30, 2)}
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--batch", type=int, default=32, help="pictures a step (default: %(default)s)")
@@ -170,10 +182,11 @@ def main():
             for what in (OURS, BEST, WIDE, PEER):
                 rows.append({"phase": phase, "what": what, **reckon(phase, what, size, batch, plan, vgg)})
                 print(rows[-1], flush=True)
+        print("measuring:", end := measuring(size, batch, plan, vgg))
     cards = {k: dict(zip(("bfloat16 FLOP/s", "32-bit FLOP/s", "bytes/s"), v)) for k, v in CARDS.items()}
     write_record(args.out, hardware=f"reckoned, no card was used; on {hardware()}", torch=torch.__version__,
                  diffusers=version("diffusers"), precision="bf16-mixed", size=size, batch=batch, small=args.small,
-                 cards=cards, rows=rows)
+                 cards=cards, rows=rows, measuring=end)
 
 
 if __name__ == "__main__":
