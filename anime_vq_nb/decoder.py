@@ -8,7 +8,7 @@ __all__ = ['PUBLIC', 'PREFIXES', 'TILE', 'Upsample', 'Decoder', 'public_loader',
            'make_model', 'saved_beside', 'OverCodes']
 
 # %% ../nbs/03_decoder.ipynb #c14af2ed
-import inspect, json, re, warnings
+import inspect, re, warnings
 from contextlib import redirect_stdout
 from functools import wraps
 from importlib import import_module

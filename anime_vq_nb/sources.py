@@ -9,7 +9,7 @@ __all__ = ['printable', 'Source', 'read_file', 'FolderSource', 'read_csv', 'read
            'given_pictures']
 
 # %% ../nbs/22_sources.ipynb #a1e01d4e
-import hashlib, io, json, lzma, os, re, sys, tarfile, zipfile, zlib
+import hashlib, io, lzma, os, re, sys, tarfile, zipfile, zlib
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
