@@ -21,7 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from .pictures import SUFFIXES
-from .store import AvatarError, whole_file, writing
+from .store import AvatarError, counted, whole_file, writing
 
 # %% ../nbs/29_token_files.ipynb #30883104
 TokenTable = namedtuple('TokenTable', 'codes table about')
@@ -228,7 +228,7 @@ def check_fits(
     if n and (*grid, k, px) == (side, side, n_codes, size): return
     makes = f'{side}×{side} codes of {n_codes} for pictures of {size}'
     has = f'{grid[0]}×{grid[1]} codes of {k} for pictures of {px}'
-    raise AvatarError(f"{path} has grids of {has}, this tokenizer makes {makes}; encode the pictures again")
+    raise AvatarError(f"{path} has {counted(n, 'grid')} of {has}, this tokenizer makes {makes}; encode anew")
 
 def read_tokens(
     path, # .npz, .parquet or .tar, of write_tokens
