@@ -39,7 +39,7 @@ from .pages import inline_image
 from .quantizer_ema import plot_usage
 from .runs import git_commit, hardware
 from .splits import check_split, read_split
-from .store import AvatarError, AvatarStore, check_range, check_seed, way_out, whole_files
+from .store import AvatarError, AvatarStore, check_range, check_seed, counted, way_out, whole_files
 
 # %% ../nbs/08_compare.ipynb #931b7613
 def extremes(
@@ -330,7 +330,7 @@ def as_markdown(
     "The numbers as a Markdown table, and how they were made"
     a = result['about']
     few, source = a.get('note'), f" ({a['source']})" if 'source' in a else ''
-    parts = [f"`{ckpt}`{source} on {a['pictures']} pictures of {a['size']}×{a['size']} from `{data}`",
+    parts = [f"`{ckpt}`{source} on {counted(a['pictures'], 'picture')} of {a['size']}×{a['size']} from `{data}`",
              f"| metric | value |\n|---|---|\n{_metric_rows(result)}"]
     if 'seen' in a: parts.append(a['seen'])
     if few: parts.append(f"{few[0].upper()}{few[1:]}, compare it only at equal numbers.")
@@ -382,7 +382,7 @@ def report_page(
 ) -> str: # HTML
     "One page to look at, with every picture inside"
     table = c.table.rename(columns=RANGE).to_html(classes='numbers', float_format='{:.4g}'.format, na_rep='', border=0)
-    body = [H1('Evaluation'), P(f'{len(ds)} pictures from {data}'), NotStr(table),
+    body = [H1('Evaluation'), P(f"{counted(len(ds), 'picture')} from {data}"), NotStr(table),
             H2('Worst, median and best faces'), P('Original, reconstruction, error (darker is larger).'),
             inline_image(c.faces), H2('Where the error lies'),
             P('Mean absolute error at each pixel, of values from -1 to 1, all on one scale.'), inline_image(c.where)]

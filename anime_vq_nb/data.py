@@ -31,7 +31,8 @@ from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
 from anime_vq_nb.store import (
-    AvatarError, AvatarStore, LITDATA, check_range, check_seed, check_size, no_store, only_one, outdated, save_store,
+    AvatarError, AvatarStore, LITDATA, check_range, check_seed, check_size, counted, no_store, only_one, outdated,
+    save_store,
 )
 
 # %% ../nbs/00_data.ipynb #a213c051
@@ -362,11 +363,11 @@ def setup(self:AnimeDataModule,
     if not n:
         raise AvatarError(f"val_frac {hp.val_frac} leaves no picture to train on; 0.1 to 0.3 is usual")
     if n < hp.batch_size*ranks:
-        raise AvatarError(f"batch_size is {hp.batch_size}, but only {n} pictures are left to train on; "
+        raise AvatarError(f"batch_size is {hp.batch_size}, with only {counted(n, 'picture')} left to train on; "
                           "set a smaller --data.batch_size, or give more pictures")
     if held < ranks:
-        raise AvatarError(f"{held} of {n + held} pictures are held out with val_frac {hp.val_frac}, and each process "
-                          "needs one; set a larger --data.val_frac, or give more pictures")
+        raise AvatarError(f"val_frac {hp.val_frac} holds out {held} of {counted(n + held, 'picture')}, "
+                          "and each process needs one; set a larger --data.val_frac, or give more pictures")
 
 # %% ../nbs/00_data.ipynb #c7d915d2
 def equal_batches(

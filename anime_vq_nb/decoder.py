@@ -8,7 +8,7 @@ __all__ = ['PUBLIC', 'PREFIXES', 'TILE', 'Upsample', 'Decoder', 'public_loader',
            'make_model', 'saved_beside', 'OverCodes']
 
 # %% ../nbs/03_decoder.ipynb #c14af2ed
-import inspect, json, re, warnings
+import inspect, re, warnings
 from contextlib import redirect_stdout
 from functools import wraps
 from importlib import import_module
@@ -26,12 +26,12 @@ from huggingface_hub.utils import EntryNotFoundError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from .cards import keep_card, make_card, on_hub
+from .cards import HTTPError, keep_card, make_card, on_hub
 from anime_vq_nb.encoder import (
     AttnBlock, Downsample, Encoder, cost_table, level_sides, make_act, make_blocks, make_norm,
 )
 from .quantizer_ema import check_float32, make_quantizer
-from .store import AvatarError, check_range, check_side, whole_files
+from .store import AvatarError, check_range, check_side, read_json, whole_files
 from .tiles import in_tiles, pad_to
 
 # %% ../nbs/03_decoder.ipynb #dad7e77a
@@ -149,7 +149,7 @@ class Pretrained(PyTorchModelHubMixin, library_name='anime_vq_nb'):
                 if (file := Path(folder)/'config.json').is_file(): cls.check_config(file)
                 return check_weights(super().from_pretrained(folder, **{'strict': True, **kw}), path)
         except AvatarError: raise
-        except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as e: # of the Hub, of JSON, of tensors
+        except (OSError, RuntimeError, TypeError, ValueError, HTTPError, SafetensorError) as e: # of Hub, JSON, tensors
             why = f"{type(e).__name__}: {' '.join(str(e).split())[:300]}"
             raise AvatarError(f'no {cls.__name__} could be loaded from {path} ({why})') from None
 
@@ -159,7 +159,7 @@ class Pretrained(PyTorchModelHubMixin, library_name='anime_vq_nb'):
     ):
         "Raises `AvatarError` where it is of another class"
         known = inspect.signature(cls.__init__).parameters
-        other = [k for k in json.loads(file.read_text(encoding='utf-8')) if k not in known]
+        other = [k for k in read_json(file, 'take another copy of its folder') if k not in known]
         kind = 'a prior' if 'tokenizer_hash' in other else 'a tokenizer' if 'ch' in other else None
         if kind: raise AvatarError(f"{file} is of {kind}, not of a {cls.__name__}")
         if other:
@@ -440,7 +440,7 @@ def saved_beside(
     folder = find_pretrained(path, plain=True)
     if Path(folder).is_dir(): return at if (at := Path(folder)/part).is_dir() else None
     try: files = [hf_hub_download(folder, f'{part}/{name}', **kw) for name in ('config.json', 'model.safetensors')]
-    except (EntryNotFoundError, OSError) as e:
+    except (EntryNotFoundError, HTTPError, OSError) as e:
         if isinstance(e, EntryNotFoundError) and not isinstance(e, FileNotFoundError): return None # it was asked
         why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
         raise AvatarError(f'{part} of {path} could not be fetched ({why})') from None

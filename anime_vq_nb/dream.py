@@ -39,7 +39,7 @@ from anime_vq_nb.eval import (
 from .prior import ARPrior, MaskedPrior, Prior, check_tokenizer
 from .prior_train import classes_of, prior_fit_cli
 from .splits import check_split, read_split
-from .store import AvatarError, AvatarStore, check_range, check_seed, whole_files
+from .store import AvatarError, AvatarStore, check_range, check_seed, counted, read_json, whole_files
 from .token_files import check_pngs, save_png
 from .tokens import Decoded, Mirrored, cached_features, decode_codes, picture_codes
 from .runs import git_commit, hardware
@@ -56,7 +56,8 @@ def load_prior(
     folder = find_pretrained(path)
     try:
         config = Path(folder)/'config.json' if Path(folder).is_dir() else Path(hf_hub_download(folder, 'config.json'))
-        kind = json.loads(config.read_text(encoding='utf-8')).get('kind')
+        kind = read_json(config, 'take another copy of its folder').get('kind')
+    except AvatarError: raise
     except (OSError, ValueError) as e:
         reason = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
         raise AvatarError(f"no prior could be loaded from {path} ({reason})") from None
@@ -186,7 +187,7 @@ def sample(
         if given: raise AvatarError(f"--{given[0]} needs a prior; give one with --prior")
         model, origin = load_model(ckpt), f'{ckpt}, codes drawn by {by}, seed {seed}'
         draw = partial(draw_codes, code_weights(model, by, held_out(data, model.size, 'all') if data else None))
-    return f'{n} samples of {origin}, written to {save_batches(model, draw, n, out, batch_size, seed)}'
+    return f"{counted(n, 'sample')} of {origin}, written to {save_batches(model, draw, n, out, batch_size, seed)}"
 
 sample_cli = cli(sample, 'anime_vq_sample', positional=('ckpt',))
 

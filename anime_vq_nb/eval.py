@@ -81,7 +81,7 @@ def held_out(
     check_range(0, 1, val_frac=val_frac)
     idx = [i for i,s in enumerate(store.manifest.key) if split == 'all' or in_validation(s, val_frac, seed)]
     if not idx:
-        raise AvatarError(f'val_frac {val_frac} holds out none of the {len(store)} pictures in {data}; use --split all')
+        raise AvatarError(f'val_frac {val_frac} holds out no picture of {data} ({len(store)} in all); use --split all')
     return AvatarDataset(store, idx)
 
 # %% ../nbs/06_eval.ipynb #01ee1403
@@ -135,7 +135,7 @@ def kid(
 ) -> dict: # mean and std over subsets, subsets, size, seed, kernel
     "Kernel distance (KID), by torchmetrics. Raises `AvatarError` for fewer than four pictures"
     n = min(len(f), len(g))
-    if n < 4: raise AvatarError(f"distances between sets need at least 4 pictures; there are {n}")
+    if n < 4: raise AvatarError(f"distances between sets need at least 4 pictures, not {n}")
     size = size or min(1000, n//2)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter('ignore') # that it keeps all features

@@ -39,7 +39,7 @@ from .pictures import read_picture
 from .prior import MaskedPrior, Prior, check_tokenizer, halton_order
 from .quantizer_ema import nearest_code
 from .sources import read_file
-from .store import AvatarError, AvatarStore, check_choice, check_range
+from .store import AvatarError, AvatarStore, check_choice, check_range, counted
 from .tokens import tokenize
 from .watch import stacked
 from anime_vq_nb.widgets import (
@@ -301,7 +301,7 @@ def fill(self:Painter,
         finally: watch.remove()
         self.filled += 1
         self.decide(as_codes(x, self.side, self.k))
-        self.settle(to, step=f'filled in {steps} steps')
+        self.settle(to, step=f"filled in {counted(steps, 'step')}")
 
 # %% ../nbs/14_explore.ipynb #e1400029
 def mix_codes(
@@ -462,7 +462,7 @@ def look(self:Browse) -> SimpleNamespace: # facts (lines), patch, where, found (
     heat = plt.get_cmap('magma')((use/use.max().clamp(min=1)).numpy())[:,:,:3]
     where = torch.from_numpy((255*heat).astype(np.uint8)).permute(2, 0, 1)
     pieces = code_patches(self.model, self.pictures, c, len(self.found), 6*self.cell, self.grids)
-    facts = [f'code {c}', f'used {self.uses[c]} times, in {pictures} of {len(self.grids)} pictures',
+    facts = [f'code {c}', f"used {counted(self.uses[c], 'time')}, in {pictures} of {len(self.grids)} pictures",
              f'number {self.order.index(c) + 1} of {self.k} by use']
     return SimpleNamespace(facts=facts, patch=enlarged(patch, 96), where=enlarged(where, 96),
                            found=[enlarged(p, 88) for p in to_uint8(pieces)],

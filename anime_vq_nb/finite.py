@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .data import mix_seed
 from .runs import RunModule
-from .store import AvatarError
+from .store import AvatarError, counted
 
 # %% ../nbs/25_finite.ipynb #9fb7ddd9
 def check_same(
@@ -191,7 +191,7 @@ def read_counts(self:FiniteSteps,
         was = self.not_finite()
         rank_zero_warn(f'step {step} changed nothing, since {was} were not finite; its batch is in {folder}')
     if stop and longest >= self.hparams.max_bad:
-        where = f'in {longest} steps in a row, up to step {step}: {self.not_finite()}'
+        where = f"in {counted(longest, 'step')} in a row, up to step {step}: {self.not_finite()}"
         advice = f'the last batch is in {folder}; try a lower lr, or --trainer.precision 32-true'
         raise AvatarError(f'loss or gradients were not finite {where}; {advice}')
 

@@ -182,7 +182,8 @@ def quiet(
             warnings.simplefilter('default', UserWarning) # also where a page has muted its own
             warnings.showwarning = lambda message, *args, **kw: tqdm.write(str(message), sys.stderr) # above bars
             warnings.filterwarnings('ignore', category=PossibleUserWarning)
-            for text in ('Checkpoint directory', 'This DataLoader will create', 'Precision .* by the model summary'):
+            for text in ('Checkpoint directory', 'This DataLoader will create', 'Precision .* by the model summary',
+                         'Using ModelCheckpoint with manual'): # which holds weights after a step, as it should
                 warnings.filterwarnings('ignore', text) # a run's folder is not empty when it goes on
             for kind in (DeprecationWarning, FutureWarning):
                 warnings.filterwarnings('ignore', category=kind, module='lightning')

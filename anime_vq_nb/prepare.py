@@ -30,7 +30,8 @@ from .pages import contact_sheet, html_page, inline_image, size_histogram
 from .pictures import check_square, find_faces, read_picture, reason_of, suffix_fits
 from .sources import Source, open_source, tally
 from anime_vq_nb.store import (
-    AvatarError, AvatarStore, OURS, THUMB, VERSION, check_size, cores, only_one, outdated, save_store, thumbnail,
+    AvatarError, AvatarStore, OURS, THUMB, VERSION, check_size, cores, counted, from_json, only_one, outdated,
+    read_json, save_store, thumbnail,
 )
 
 # %% ../nbs/24_prepare.ipynb #55328d6d
@@ -42,7 +43,7 @@ class Journal:
     ):
         self.path, self.rows, self.n, self.shape = Path(path), {}, 0, (options['size'], options['size'], 3)
         note, text = self.path/'options.json', json.dumps(dict(options, version=VERSION))
-        if not note.is_file() or note.read_text(encoding='utf-8') != text:
+        if not note.is_file() or note.read_bytes() != text.encode():
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.mkdir(parents=True)
             note.write_text(text, encoding='utf-8')
@@ -53,7 +54,7 @@ class Journal:
         self.pixels_file, self.log, nb = *files, math.prod(self.shape)
         have, good = self.pixels_file.seek(0, 2)//nb, 0
         for line in (self.path/'log.jsonl').read_bytes().splitlines(True):
-            row = json.loads(line) if line.endswith(b'\n') else None
+            row = from_json(line, self.path, 'remove that folder and run again') if line.endswith(b'\n') else None
             if row is None or (row['at'] is not None and row['at'] >= have): break
             self.rows[row['path']], good = row, good + len(line)
             if row['at'] is not None: self.n = max(self.n, row['at'] + 1)
@@ -285,7 +286,7 @@ def _section(reason, rows, thumbs):
     items = [Li(Code(r.path), ' ', r.detail) for r in rows.iloc[_some(len(rows), 12)].itertuples()]
     sheet = [_sheet([thumbs[t] for t in seen.thumb.iloc[_some(len(seen), 36)]])] if len(seen) else []
     more = [P(f'and {len(rows) - len(items)} more in rejects.csv')] if len(rows) > len(items) else []
-    return Section(H2(f'{reason}: {len(rows)}'), *sheet, Ul(*items), *more)
+    return Section(H2(f'{reason.capitalize()}: {len(rows)}'), *sheet, Ul(*items), *more)
 
 def mislabelled(
     store:AvatarStore,
@@ -361,7 +362,7 @@ def store_options(
     path:Path, # folder of a store of any version
 ) -> dict: # options of prepare
     "How a store was made; those that it does not name are at their defaults"
-    given = json.loads((path/'info.json').read_text(encoding='utf-8'))['options']
+    given = read_json(path/'info.json', f'remove {path} and prepare it again').get('options', {})
     defaults = {k: p.default for k,p in inspect.signature(prepare).parameters.items() if p.default is not p.empty}
     options = defaults | {k: v for k,v in given.items() if k in defaults}
     return options if options['min_side'] is not None else options | dict(min_side=options['size']//2)
@@ -402,8 +403,7 @@ def _all_rows(source, old, journal): # known, decoded, passing, and what could n
     passing = {p: r for p,r in journal.rows.items() if p in source.items and r.get('reason') in PASSING}
     now = {p: dict(r, pixels_in='journal') for p,r in passing.items()}
     if left := set(source.items) - set(known) - set(now):
-        raise AvatarError(f"{len(left)} pictures were listed but not found again, such as {min(left)}; "
-                          "the source changed meanwhile; run it again")
+        raise AvatarError(f"the source changed meanwhile: {min(left)} was listed, and not found again; run it again")
     return [*(now | known).values(), *source.bad]
 
 def _build(old, source, journal, options):
@@ -417,7 +417,7 @@ def _build(old, source, journal, options):
     if all(r.get('reason') for r in rows):
         journal.remove()
         first = f"{rows[0]['path']}: {rows[0]['reason']}, {rows[0]['detail']}"
-        raise AvatarError(f"none of the {len(rows)} pictures can be used; the first: {first}")
+        raise AvatarError(f"no picture can be used, of {len(rows)}; the first: {first}")
     new = journal.path/'store'
     write_store(new, rows, partial(pixels_of, old=old, journal=journal), options, source)
     (new/'report.html').write_text(report(AvatarStore(new, check=False)), encoding='utf-8')
@@ -462,7 +462,7 @@ def _prepare(src, place, options):
     with closing(Journal(place.with_name(place.name + '.partial'), options)) as journal:
         try: _build(old, source, journal, options)
         except KeyboardInterrupt:
-            kept = f"{len(journal.rows)} pictures are done and kept in {journal.path}"
+            kept = f"{counted(len(journal.rows), 'picture')} done and kept in {journal.path}"
             raise KeyboardInterrupt(f"stopped; {kept}; run the same again, and it goes on") from None
         del old # Windows renames no folder of open files
         swap(place, journal.path/'store')

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .decoder import OverCodes, VQVAE, evaluating
-from .store import AvatarError, check_range
+from .store import AvatarError, check_range, counted
 from .tokens import tokenizer_hash
 
 # %% ../nbs/10_prior.ipynb #a3c1f0d3
@@ -121,7 +121,7 @@ def forward(self:Transformer,
     "Logits; raises `AvatarError` for more tokens than there are positions"
     n, length = tokens.shape[1], self.place.num_embeddings
     if at + n > length or at and n > 1:
-        raise AvatarError(f"{n} tokens at position {at} don't fit in {length}, where past 0 tokens come one at a time")
+        raise AvatarError(f"no room for {n} more at position {at} of {length}, where past 0 tokens come one at a time")
     x = self.token(tokens) + self.place.weight[at:at + n]
     x = self.drop(x if self.label is None else x + self.label(labels)[:,None])
     for i,block in enumerate(self.blocks):
@@ -183,7 +183,7 @@ class Prior(nn.Module, OverCodes, tags=['image-generation', 'anime']):
         if kind not in ('', name):
             raise AvatarError(f"this is the configuration of {kind}, not {name}; load it with {kind}.from_pretrained")
         if names and len(names) != n_classes:
-            raise AvatarError(f"there are {len(names)} names for {n_classes} classes; give each one, or none")
+            raise AvatarError(f"class_names has {len(names)}, and n_classes is {n_classes}; name each class, or none")
         self._hub_mixin_config['kind'] = name # goes into config.json
         self.n_codes, self.side, self.tokenizer_hash = n_codes, side, tokenizer_hash
         self.n_classes, self.class_names = n_classes, names
@@ -220,7 +220,7 @@ def label_ids(self:Prior,
     if ids.min() < 0 or ids.max() >= k:
         raise AvatarError(f"labels go from {ids.min()} to {ids.max()}; this prior has {k} classes, 0 to {k - 1}")
     if ids.ndim and ids.shape != (n,):
-        raise AvatarError(f"labels are {tuple(ids.shape)} for {n} pictures; give one label, or one for each")
+        raise AvatarError(f"labels are {tuple(ids.shape)} for {counted(n, 'picture')}; give one label, or one for each")
     if drop: ids = torch.where((torch.rand(n, generator=gen) < drop).to(ids.device), k, ids)
     return ids.expand(n)
 

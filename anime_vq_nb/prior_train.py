@@ -37,7 +37,7 @@ from .optimizers import Muon, warmup_cosine
 from .prior import ARPrior, MaskedPrior, Prior, Transformer
 from .runs import Averaging, RunCLI, RunOptions, averaged, choose_weights, hardware
 from .splits import KeepSplit, check_split, note_split, read_split, save_split
-from .store import AvatarError, AvatarStore, check_range, only_one
+from .store import AvatarError, AvatarStore, check_range, counted, only_one
 from .token_files import TokenPictures, check_fits, read_tokens, views_of
 from .tokens import Tokens, decode_codes, load_tokens, save_tokens, tokenize, tokenizer_hash
 from .watch import LiveView, Run, log_figure
@@ -55,7 +55,9 @@ def classes_of(
         raise AvatarError(f"{store.path} has no column {label!r} in its manifest; {have}")
     said = table[label].astype(str)
     gaps = (said.str.strip() == '').sum()
-    if gaps: raise AvatarError(f"{gaps} pictures of {store.path} have no {label}; fill the column, or choose another")
+    if gaps:
+        lack = counted(gaps, 'picture')
+        raise AvatarError(f"{label} is empty for {lack} of {store.path}; fill the column, or choose another")
     number = int if said.str.isdecimal().all() else lambda n: 0
     names = sorted({*said}, key=lambda n: (number(n), n)) # numbers by their size
     return names, said.map({n: i for i,n in enumerate(names)}).to_numpy(np.int64)
@@ -215,10 +217,10 @@ def setup(self:TokenDataModule,
     self.sets = {split: TokenDataset(views) for split, views in self.token_views().items()}
     train, val = len(parts['train']), len(parts['val'])
     if train < hp.batch_size*n:
-        raise AvatarError(f"batch_size is {hp.batch_size}, but only {train} pictures are left to train on; "
+        raise AvatarError(f"batch_size is {hp.batch_size}, with only {counted(train, 'picture')} left to train on; "
                           "set a smaller --data.batch_size, or give more pictures")
     if val < n:
-        raise AvatarError(f"{val} pictures are held out, fewer than the {n} processes; set a larger --data.val_frac")
+        raise AvatarError(f"{n} processes need a held-out picture each, and have {val}; set a larger --data.val_frac")
 
 @patch
 def batches_done(self:TokenDataModule) -> int:
@@ -436,7 +438,7 @@ def prior_summary(
     data, seen = record['data'], record['data']['tokenizer_trained_on']
     known = f", {seen} of which the tokenizer was trained on" if seen else ''
     bound, uniform = ' at most' if record['kind'] == 'masked' else '', math.log2(record['n_codes'])
-    return (f"{record['weights']} of step {record['step']}, on {data['held_out']} held-out pictures{known}\n"
+    return (f"{record['weights']} of step {record['step']}, on {counted(data['held_out'], 'held-out picture')}{known}\n"
             f"  {record['metrics']['val/nll']:.3f} bits a token{bound}; {uniform:.0f} for a uniform guess")
 
 @patch

@@ -24,7 +24,7 @@ from .foreign import PublicNet, checkpoint_layout, common_names, load_part, publ
 from anime_vq_nb.quantizer_ema import (
     VQOutput, VectorQuantizerEMA, check_float32, histogram, nearest_code, perplexity, projections,
 )
-from .store import AvatarError, whole_files
+from .store import AvatarError, read_json, whole_files
 
 # %% ../nbs/15_public.ipynb #e1500001
 class PublicQuantizer(VectorQuantizerEMA):
@@ -307,7 +307,7 @@ def load_saved(
 ) -> PublicVQVAE: # in eval mode, on the CPU
     "A tokenizer of someone else's from a folder of ours. Raises `AvatarError` for one that is not whole"
     try:
-        model = from_plan(json.loads((Path(folder)/'config.json').read_text(encoding='utf-8')))
+        model = from_plan(read_json(Path(folder)/'config.json', 'take another copy of its folder'))
         model.load_state_dict(load_file(Path(folder)/'model.safetensors'))
     except AvatarError: raise
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:

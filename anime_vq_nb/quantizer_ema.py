@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from tqdm.auto import tqdm
 
-from .store import AvatarError
+from .store import AvatarError, counted
 
 # %% ../nbs/02_quantizer_ema.ipynb #f7eac80f
 def nearest_code(
@@ -98,7 +98,7 @@ def kmeans(
     "k-means with k-means++ start; raises `AvatarError` for fewer vectors than centres"
     if len(z) < k:
         advice = 'give more pictures, or set fewer codes (n_codes)'
-        raise AvatarError(f"k-means has {len(z)} vectors for {k} codes; {advice}")
+        raise AvatarError(f"k-means has {counted(len(z), 'vector')} for {counted(k, 'code')}; {advice}")
     gen = torch.Generator().manual_seed(seed)
     sample = lambda n: z[torch.randperm(len(z), generator=gen)[:n].to(z.device)]
     centres = spread_out(sample(32*k), k, gen) # a sample will do for the start

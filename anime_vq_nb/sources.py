@@ -9,7 +9,7 @@ __all__ = ['printable', 'Source', 'read_file', 'FolderSource', 'read_csv', 'read
            'given_pictures']
 
 # %% ../nbs/22_sources.ipynb #a1e01d4e
-import hashlib, io, json, lzma, os, re, sys, tarfile, zipfile, zlib
+import hashlib, io, lzma, os, re, sys, tarfile, zipfile, zlib
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
@@ -21,7 +21,7 @@ import pandas as pd
 from PIL import Image
 
 from .pictures import MAX_BYTES, Reject, SUFFIXES, read_picture
-from .store import AvatarError, AvatarStore, check_seed
+from .store import AvatarError, AvatarStore, check_seed, read_info
 
 if sys.version_info >= (3, 14): from compression.zstd import ZstdError, ZstdFile
 else: from backports.zstd import ZstdError, ZstdFile
@@ -399,8 +399,7 @@ class StoreSource(Source):
             raise AvatarError(f"{why}; see to it, and run the same again") from None
 
     def changed(self):
-        info = self.store.path/'info.json'
-        return not info.is_file() or json.loads(info.read_text(encoding='utf-8')) != self.store.info
+        return not (self.store.path/'info.json').is_file() or read_info(self.store.path) != self.store.info
 
     def load(self, path):
         png = io.BytesIO()

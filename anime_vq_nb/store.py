@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['VERSION', 'BLOCK', 'LITDATA', 'OURS', 'REJECTS', 'THUMB', 'AvatarError', 'check_range', 'check_seed', 'check_side',
-           'one_side', 'check_size', 'check_choice', 'way_out', 'out_of_memory', 'cores', 'checksums', 'no_store',
-           'read_info', 'outdated', 'AvatarStore', 'thumbnail', 'save_store', 'writing', 'whole_file', 'whole_files',
-           'only_one']
+           'one_side', 'check_size', 'check_choice', 'way_out', 'from_json', 'read_json', 'counted', 'disk_size',
+           'out_of_memory', 'cores', 'checksums', 'no_store', 'read_info', 'outdated', 'AvatarStore', 'thumbnail',
+           'save_store', 'writing', 'whole_file', 'whole_files', 'only_one']
 
 # %% ../nbs/16_store.ipynb #b83762a0
 import csv, errno, hashlib, json, math, os, re, shlex, shutil, zlib
@@ -84,6 +84,39 @@ def way_out(
     try: yield
     except AvatarError as e: raise AvatarError(f'{e}; {advice}') from None
 
+# %% ../nbs/16_store.ipynb #f1600021
+def from_json(
+    text, # str or bytes
+    name, # of the file that it is from
+    then:str, # what the caller can do about a damaged one
+) -> dict:
+    "What a JSON file of ours holds. Raises `AvatarError` for one that is damaged"
+    try: found = json.loads(text)
+    except ValueError as e: raise AvatarError(f'{name} is damaged ({e}); {then}') from None
+    if isinstance(found, dict): return found
+    raise AvatarError(f'{name} is damaged (it holds no JSON object); {then}')
+
+def read_json(
+    path, # of a file
+    then:str, # what the caller can do about a damaged one
+) -> dict:
+    "As `from_json`, of a file"
+    return from_json(Path(path).read_bytes(), path, then)
+
+# %% ../nbs/16_store.ipynb #f1600024
+def counted(
+    n:int,
+    what:str, # of which there are n, such as 'picture'
+) -> str: # such as '1 picture', or '10,000 pictures'
+    "A number of things, in words"
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+def disk_size(
+    n:float, # bytes
+) -> str: # such as '1.2 GB'; below 0.1 GB such as '12 MB'
+    "How much space something takes"
+    return f'{n/1e9:,.1f} GB' if n >= 1e8 else f'{n/1e6:.3g} MB'
+
 # %% ../nbs/16_store.ipynb #62451fac
 def out_of_memory(
     e:BaseException, # that something ended with
@@ -131,9 +164,7 @@ def read_info(
 ) -> dict: # version, n, options, other, checksums
     "What a store says of itself. Raises `AvatarError`, with what helps, for all that may be given in its place"
     if not (path/'info.json').is_file(): raise no_store(path)
-    try: info = json.loads((path/'info.json').read_text(encoding='utf-8'))
-    except ValueError:
-        raise AvatarError(f"{path} is damaged: info.json cannot be read; remove it and prepare it again") from None
+    info = read_json(path/'info.json', f'remove {path} and prepare it again')
     v = info.get('version')
     if v == VERSION: return info
     what = f"{path} is a store of version {v}"
@@ -199,7 +230,8 @@ class AvatarStore(_Tables): # a map-style dataset; whoever looks at a table need
         return torch.from_numpy(self.images[i].copy()).permute(2, 0, 1)
 
     def __repr__(self):
-        return f"{self.path}: {len(self)} pictures of {self.size}×{self.size}, {len(self.rejects)} files rejected"
+        pictures, files = counted(len(self), 'picture'), counted(len(self.rejects), 'file')
+        return f"{self.path}: {pictures} of {self.size}×{self.size}, {files} rejected"
     def __str__(self):
         counts = self.rejects.reason.value_counts().sort_index()
         report = [f"look at {self.path/'report.html'}"] if (self.path/'report.html').is_file() else []
@@ -235,7 +267,7 @@ def check(self:AvatarStore,
 ):
     "Compare every file with its checksums. Raises `AvatarError` with the name of the one that differs"
     now = self.stamps()
-    if not whole and self.note.is_file() and self.note.read_text(encoding='utf-8') == now: return
+    if not whole and self.note.is_file() and self.note.read_bytes() == now.encode(): return
     for f,want in self.info['checksums'].items():
         if not (self.path/f).is_file() or checksums(self.path/f) != want:
             raise AvatarError(f"{self.path} is damaged: {f} is not what was written; remove it and prepare it again")

@@ -21,7 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from .pictures import SUFFIXES
-from .store import AvatarError, whole_file, writing
+from .store import AvatarError, counted, whole_file, writing
 
 # %% ../nbs/29_token_files.ipynb #30883104
 TokenTable = namedtuple('TokenTable', 'codes table about')
@@ -194,7 +194,7 @@ def _fault(t):
     if lacks: return f'it lacks {lacks[0]}'
     if type(k := t.about['n_codes']) is not int: return f'its n_codes is {k!r}'
     if t.codes.ndim != 3 or t.codes.dtype.kind not in 'iu': return f'its codes are {t.codes.dtype} {t.codes.shape}'
-    if len(t.codes) != len(t.table): return f'it has {len(t.table)} names for {len(t.codes)} grids'
+    if len(t.codes) != len(t.table): return f'its grids are {len(t.codes)}, its names {len(t.table)}'
     if not len(t.codes): return 'it is empty'
     if t.table['view'].dtype.kind not in 'iu': return f"its column view is {t.table['view'].dtype}, not integers"
     for c in ('path', 'key', 'split'):
@@ -228,7 +228,7 @@ def check_fits(
     if n and (*grid, k, px) == (side, side, n_codes, size): return
     makes = f'{side}×{side} codes of {n_codes} for pictures of {size}'
     has = f'{grid[0]}×{grid[1]} codes of {k} for pictures of {px}'
-    raise AvatarError(f"{path} has {n} grids of {has}, this tokenizer makes {makes}; encode the pictures again")
+    raise AvatarError(f"{path} has {counted(n, 'grid')} of {has}, this tokenizer makes {makes}; encode anew")
 
 def read_tokens(
     path, # .npz, .parquet or .tar, of write_tokens

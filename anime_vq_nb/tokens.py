@@ -35,7 +35,9 @@ from .eval import LIBRARIES, features, grid_side, load_model, weights_hash
 from .pictures import FITS, check_square
 from .sources import StoreSource, bad_line, open_pictures, picture_batches
 from .splits import check_split, read_split
-from .store import AvatarError, AvatarStore, check_choice, check_range, check_seed, only_one, whole_file
+from anime_vq_nb.store import (
+    AvatarError, AvatarStore, check_choice, check_range, check_seed, counted, only_one, whole_file,
+)
 from anime_vq_nb.token_files import (
     LABEL, TokenParts, TokenTable, check_fits, check_pngs, check_target, code_type, png_name, read_tokens, rows_table,
     same_tokenizer, save_png, write_tokens,
@@ -88,7 +90,7 @@ def check_tokenize(model, pictures, labels, passes):
     if k > 65_536: raise AvatarError(f"the tokenizer has {k} codes; two bytes hold 65536")
     check_range(1, passes=passes, pictures=len(pictures))
     if labels is not None and len(labels) != len(pictures):
-        raise AvatarError(f"there are {len(labels)} labels for {len(pictures)} pictures; give each one, or none")
+        raise AvatarError(f"{counted(len(labels), 'label')} for {counted(len(pictures), 'picture')}; give all, or none")
 
 # %% ../nbs/09_tokens.ipynb #dee34f83
 def tokenizer_hash(
@@ -118,7 +120,7 @@ def save_tokens(
     if codes.dtype != np.uint16 or codes.ndim != 3:
         raise AvatarError(f"codes are {codes.dtype} {codes.shape}; give uint16 (n, s, s), as tokenize does")
     if labels is not None and len(labels) != len(codes):
-        why = f"there are {len(labels)} labels for {len(codes)} grids of codes"
+        why = f"{counted(len(labels), 'label')} for {counted(len(codes), 'grid')} of codes"
         raise AvatarError(f"{why}; give as many labels, or None")
     if not hash: raise AvatarError("the hash is empty; give the tokenizer's, from tokenizer_hash")
     arrays = {'codes': codes} if labels is None else {'codes': codes, 'labels': np.asarray(labels, np.int64)}
@@ -343,7 +345,7 @@ def _encode(model, source, out, options, square):
                 _batch(model, rows, x, parts, options)
                 bar.update(len(rows))
     except KeyboardInterrupt:
-        kept = f'{len(parts.rows)} pictures are done and kept in {parts.path}'
+        kept = f"{counted(len(parts.rows), 'picture')} done and kept in {parts.path}"
         raise KeyboardInterrupt(f'stopped; {kept}; run the same again, and it goes on') from None
     bad = [r for r in [*source.bad, *parts.rows] if 'reason' in r]
     if changed := source.changed(): parts.remove() # its codes may be of either
@@ -351,7 +353,7 @@ def _encode(model, source, out, options, square):
         raise AvatarError("the source changed meanwhile; run the same again")
     if not parts.n:
         parts.remove()
-        raise AvatarError(f"none of the {len(bad)} pictures could be read; the first:{bad_line(bad[0])}")
+        raise AvatarError(f"no picture could be read, of {len(bad)}; the first:{bad_line(bad[0])}")
     table = rows_table([r for r in parts.rows if 'reason' not in r], source.known)
     about = {k: what[k] for k in ('tokenizer', *'passes flip crop view_seed val_frac seed precision'.split())}
     write_tokens(out, parts.codes(), table, dict(about, n_codes=model.quantizer.n_codes, size=model.size))
@@ -397,8 +399,9 @@ def encode_pictures(
                    batch_size=batch_size, precision=precision)
     with only_one(out): table, bad = _encode(model, source, out, options | square, square)
     n, held = table.path.nunique(), table.path[table.split == 'val'].nunique()
-    grids = f'{len(table)} grids of {grid_side(model)}×{grid_side(model)} codes'
-    said = f'{n} picture{"s"*(n != 1)} from {src} through {ckpt}: {grids}, {held} pictures held out, written to {out}'
+    grids = f"{counted(len(table), 'grid')} of {grid_side(model)}×{grid_side(model)} codes"
+    held = f"{counted(held, 'picture')} held out"
+    said = f"{counted(n, 'picture')} from {src} through {ckpt}: {grids}, {held}, written to {out}"
     return '\n'.join([said] + (['Not readable:', *map(bad_line, bad)] if bad else []))
 
 encode_cli = cli(encode_pictures, 'anime_vq_encode')
@@ -445,7 +448,7 @@ def decode_tokens(
         if sheet: pictures.append(x)
         else: _save_all(x, out, names[i:i+batch_size])
     if sheet: _save_all([make_grid(torch.cat(pictures), int(np.ceil(n**.5)), 2, pad_value=255)], out.parent, [out.name])
-    return f'{n} pictures of {tokens} through {ckpt}, {side}×{side}, written to {out}'
+    return f"{counted(n, 'picture')} of {tokens} through {ckpt}, {side}×{side}, written to {out}"
 
 decode_cli = cli(decode_tokens, 'anime_vq_decode', positional=('out',))
 
@@ -479,9 +482,9 @@ def reconstruct(
         n += len(good)
         if good: _save_all(_reconstructions(model, x, alone, memory_gb if own else None), out, [names[p] for p in good])
         if good and own: notes.update(size_notes(model, *x.shape[2:]))
-    if not n: raise AvatarError(f'none of the {len(bad)} pictures in {src} could be read; the first:{bad_line(bad[0])}')
+    if not n: raise AvatarError(f'no picture of {src} could be read, of {len(bad)}; the first:{bad_line(bad[0])}')
     at = 'each at its own size' if own else f'{model.size}×{model.size}'
-    written = f'{n} picture{"s"*(n != 1)} from {src} through {ckpt}, {at}, written to {out}'
+    written = f"{counted(n, 'picture')} from {src} through {ckpt}, {at}, written to {out}"
     more = [f'  {k} of them: {note}' for note,k in notes.items()]
     more += ['Not readable:', *map(bad_line, bad)] if bad else []
     return '\n'.join([written, *more])

@@ -41,7 +41,7 @@ from .optimizers import Muon, muon_groups, warmup_cosine
 from .quantizer_ema import CodebookUsage, all_gather, plot_usage, usage_warning
 from .runs import Averaging, RunCLI, RunOptions, averaged, choose_weights, make_record
 from .splits import KeepSplit, note_split
-from .store import AvatarError, AvatarStore, check_choice, check_range
+from .store import AvatarError, AvatarStore, check_choice, check_range, counted, disk_size
 from .watch import LiveView, Run, costs, log_figure
 
 # %% ../nbs/05_train.ipynb #3b7dd0f6
@@ -401,7 +401,8 @@ def after_fit(self:TrainCLI):
     note_split(folder, record)
     plt.close(reconstructions(module.model, some_pictures(trainer.datamodule), folder/'reconstructions.png'))
     save_run(module.model, folder, record, module.save_more)
-    print(f"\n{weights} of step {step}, on {record['data']['measured']} held-out pictures\n"
+    measured = counted(record['data']['measured'], 'held-out picture')
+    print(f"\n{weights} of step {step}, on {measured}\n"
           f"{summary(metrics, k, perc and perc.name)}\n")
     print('\n'.join(f'  {k:12}{v}' for k,v in self.whereabouts(file).items()))
 
@@ -488,10 +489,10 @@ def plan(
     if steps < 1: raise AvatarError(f'max_steps is {steps}; a plan needs the number of steps')
     n = data['n_demo'] if data['data'] == 'demo' else len(AvatarStore(data['data']))
     with torch.device('meta'): model = find_model(cfg['run']['model']).planned(model, size)
-    gb = 16*sum(p.numel() for p in model.parameters())/1e9 # weights, their average, two moments of Adam
+    each = 16*sum(p.numel() for p in model.parameters()) # bytes: weights, their average, two moments of Adam
     files = 4 + steps//cfg['run']['ckpt_every']
-    print(f"{config}: {steps:,} steps of {data['batch_size']}, {size}×{size}, over {n:,} pictures\n"
-          f"{files} checkpoints of {gb:.2f} GB, {files*gb:.1f} GB of disk")
+    print(f"{config}: {counted(steps, 'step')} of {data['batch_size']}, {size}×{size}, over {counted(n, 'picture')}\n"
+          f"{files} checkpoints of {disk_size(each)}, {disk_size(files*each)} of disk")
     if cuda: print(costs(trial(config, options), steps*data['batch_size']))
     if not cuda and not small(cfg): print('no GPU here, and without one this takes days; anyway=True would begin')
     return bool(anyway or cuda or small(cfg))

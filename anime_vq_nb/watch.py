@@ -19,7 +19,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from fastcore.basics import patch
 from IPython.display import display
 from lightning.pytorch.callbacks import Callback
@@ -29,8 +28,8 @@ from PIL import Image
 from .checkpoints import SaveOnStop
 from .commands import in_notebook
 from .data import batches_together
-from .runs import hardware
-from .store import AvatarError
+from .runs import hardware, settings_in
+from .store import AvatarError, counted, read_json
 
 # %% ../nbs/26_watch.ipynb #f2600006
 class NowAndThen:
@@ -169,13 +168,13 @@ class Run:
     @property
     def config(self) -> dict: # sections run, data, model, trainer, as config.yaml has them
         "What it was asked to do"
-        return yaml.safe_load((self.folder/'config.yaml').read_text(encoding='utf-8'))
+        return settings_in(self.folder)
 
     @property
     def progress(self) -> dict: # of Progress; empty where it took no step yet
         "How far it is"
         file = self.folder/'progress.json'
-        p = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+        p = read_json(file, 'remove it; a run that trains writes it anew') if file.is_file() else {}
         asked_again = p.get('state') == 'stopped' and self.record.get('steps', 0) >= p['step']
         return {**p, 'state': 'finished'} if asked_again else p # whose weights were missing, and are there now
 
@@ -183,7 +182,8 @@ class Run:
     def record(self) -> dict: # of make_record; empty until it is finished
         "What it was, on what, and what came out"
         file = self.folder/'record.json'
-        return json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+        again = 'remove it, and resume the run: it takes no step more, and measures and saves once more'
+        return read_json(file, again) if file.is_file() else {}
 
 # %% ../nbs/26_watch.ipynb #f260000b
 def kind_of(
@@ -193,7 +193,7 @@ def kind_of(
     file = Path(folder)/'config.yaml'
     if not file.is_file():
         raise AvatarError(f"{folder} is no run's folder, since it has no config.yaml; a run lies in runs/NAME/NUMBER")
-    settings = yaml.safe_load(file.read_text(encoding='utf-8')) or {}
+    settings = settings_in(folder)
     data, run = settings.get('data') or {}, settings.get('run') or {}
     return 'prior' if 'tokenizer' in data else 'tokenizer' if {'model', 'phase'} & run.keys() else ''
 
@@ -204,7 +204,8 @@ def describe(
     if not p: return 'no step yet'
     quiet = time.time() - p['when']
     if p['state'] == 'training' and quiet > 600: return f"step {p['step']:,}, and no word for {duration(quiet)}"
-    words = [f"{p['state']}, step {p['step']:,} of {p['steps']:,}", f"{p['pictures_per_second']:.0f} pictures a second"]
+    words = [f"{p['state']}, step {p['step']:,} of {p['steps']:,}",
+             f"{counted(round(p['pictures_per_second']), 'picture')} a second"]
     if p['seconds_left'] is not None: words.append(f"{duration(p['seconds_left'])} left")
     if p['gpu_memory'] is not None: words.append(f"{p['gpu_memory']:.1f} GiB of the card")
     return ', '.join(words)
@@ -231,7 +232,9 @@ def history(self:Run) -> pd.DataFrame: # a row a step; columns such as train/rec
     "All numbers that it has logged so far"
     file = self.folder/'metrics.csv'
     if not file.is_file() or not file.stat().st_size: return pd.DataFrame()
-    rows = pd.read_csv(file, on_bad_lines='skip') # the last line may be half written
+    try: rows = pd.read_csv(file, on_bad_lines='skip') # the last line may be half written
+    except ValueError: rows = pd.DataFrame() # pandas' own errors are such
+    if 'step' not in rows: raise AvatarError(f'{file} is damaged; put it back from a copy, or move it away')
     return rows.drop(columns='epoch', errors='ignore').groupby('step').last()
 
 @patch(as_prop=True)
