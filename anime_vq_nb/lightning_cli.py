@@ -183,6 +183,7 @@ def quiet(
             warnings.showwarning = lambda message, *args, **kw: tqdm.write(str(message), sys.stderr) # above bars
             warnings.filterwarnings('ignore', category=PossibleUserWarning)
             for text in ('Checkpoint directory', 'This DataLoader will create', 'Precision .* by the model summary',
+                         'The dirpath has changed', # a run that was moved; BestCheckpoint looks at the folder itself
                          'Using ModelCheckpoint with manual'): # which holds weights after a step, as it should
                 warnings.filterwarnings('ignore', text) # a run's folder is not empty when it goes on
             for kind in (DeprecationWarning, FutureWarning):
