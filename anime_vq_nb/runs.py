@@ -26,7 +26,7 @@ from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from . import __version__
-from .checkpoints import WholeCheckpoints, check_checkpoint, read_checkpoint
+from .checkpoints import WholeCheckpoints, check_checkpoint, read_checkpoint, read_own
 from .commands import in_notebook
 from .lightning_cli import ConfigCLI, auto_precision, check_trainer, progress_bar, read_config
 from .splits import KeepSplit
@@ -240,7 +240,8 @@ def take_weights(
     file:Path, # checkpoint
 ) -> tuple: # ('best-…', 'average' or 'last', step that they are of)
     "Load a checkpoint's weights; where an average was kept, these"
-    ckpt = torch.load(file, map_location=module.device, weights_only=True)
+    then = f'move it away, and go on with --ckpt_path and another of {file.parent}'
+    ckpt = read_own(file, then, module.device)
     module.load_state_dict(ckpt['state_dict'])
     return 'average' if file.stem == 'last' and 'averaging_state' in ckpt else file.stem, ckpt['global_step']
 
