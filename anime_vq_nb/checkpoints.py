@@ -23,15 +23,16 @@ from .commands import in_notebook
 from .data import batches_together
 from .store import AvatarError, whole_file
 
-# %% ../nbs/37_checkpoints.ipynb #f3700021
+# %% ../nbs/37_checkpoints.ipynb #f3700041
 def read_own(
     file, # that this run wrote
     then:str, # what to do about a damaged one
     device='cpu', # of its tensors
 ) -> dict: # state_dict, callbacks, global_step …
     "A run's own checkpoint, by `weights_only`. Raises `AvatarError` for one that is damaged"
-    try: return torch.load(file, map_location=device, weights_only=True)
-    except (EOFError, RuntimeError, UnpicklingError, ValueError):
+    try:
+        with ZipFile(file): return torch.load(file, map_location=device, weights_only=True)
+    except (BadZipFile, RuntimeError, UnpicklingError, ValueError):
         raise AvatarError(f'{file} is damaged; {then}') from None
 
 # %% ../nbs/37_checkpoints.ipynb #90761031

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -59,7 +58,7 @@ def read_weights(
     except pickle.UnpicklingError:
         why = f'{file} holds more than tensors, and is not unpickled'
         raise AvatarError(f'{why}; if you trust it, make a safe file of it: {convert_line(file)}') from None
-    except (SafetensorError, RuntimeError, EOFError, KeyError, OSError, ValueError) as e:
+    except Exception as e: # pickle, zip and safetensors each have their own errors
         why = f"{type(e).__name__}: {' '.join(str(e).split())[:120]}"
         raise AvatarError(f'{file} is no file of weights, or a part of one ({why})') from None
 
