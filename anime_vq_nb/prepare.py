@@ -24,7 +24,7 @@ from fastcore.xml import Code, H1, H2, Li, P, Section, Table, Td, Tr, Ul
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .commands import cli
+from .commands import cli, uninterrupted
 from .duplicates import add_fingerprints, find_twins, near_rows
 from .pages import contact_sheet, html_page, inline_image, size_histogram
 from .pictures import check_square, find_faces, read_picture, reason_of, suffix_fits
@@ -125,9 +125,9 @@ def workers(
     try: yield partial(pool.submit, _work)
     except BrokenProcessPool:
         guard = '' if method == 'fork' else "; a script must call prepare under: if __name__ == '__main__'"
-        what = f"a worker process died; perhaps memory is short{guard}"
-        raise AvatarError(f"{what}; run the same again, it goes on") from None
-    finally: pool.shutdown(cancel_futures=True)
+        raise AvatarError(f'a worker process died; perhaps memory is short{guard}; run it again, it goes on') from None
+    finally:
+        with uninterrupted(): pool.shutdown(cancel_futures=True) # or workers and this process wait for each other
 
 # %% ../nbs/24_prepare.ipynb #3663e0ce
 def in_order(
