@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .cards import ADVERSARY, LOSSES
-from .checkpoints import read_checkpoint
+from .checkpoints import no_checkpoint, read_checkpoint
 from .decoder import VQVAE, public_loader
 from .eval import load_model
 from .finite import check_optimizer, check_same, fused
@@ -57,7 +57,8 @@ def load_phase1(
 ):
     "Take up a trained autoencoder. Raises `AvatarError` where there is none, or one of another kind or shape"
     if not (str(path) == 'demo' or public_loader(path) or str(path).startswith('hf:') or Path(path).exists()):
-        raise AvatarError(f"init_from is {path}, where there is neither a checkpoint nor a run's folder")
+        nothing = no_checkpoint(path) if str(path).endswith('.ckpt') else f'there is no checkpoint and no folder {path}'
+        raise AvatarError(f'init_from: {nothing}')
     source = load_model(path, 'cpu')
     if hasattr(source, 'plan') and not options.get('plan'):
         advice = 'its architecture is taken over by --config finetune_gan'
